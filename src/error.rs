@@ -165,9 +165,6 @@ mod tests {
     fn report_is_one_line_with_cause_and_hint() {
         let e = Error::io("read log object", "a\u{1b}[31m.log", std::io::Error::other("disk\ngone"))
             .with_hint("check the cable");
-        assert_eq!(
-            e.report(),
-            "cannot read log object (path: a\\u{1b}[31m.log): disk gone; check the cable"
-        );
+        assert_eq!(e.report(), "cannot read log object (path: a\\u{1b}[31m.log): disk gone; check the cable");
     }
 }
