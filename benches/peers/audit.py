@@ -1,0 +1,35 @@
+"""Looks into the Parquet files a peer wrote, outside any timed run. Prints one JSON object.
+
+`rows`; `misread`: rows in which some field holds what that field cannot hold, because stray quotes or blanks
+moved the fields. It is a lower bound: a value that is merely cut short is not noticed. `columns`: name ->
+type.
+"""
+
+import argparse
+import json
+
+import duckdb
+
+# True for a row whose narrow fields all hold a possible value. Null operation or time makes it null, which is not true.
+SOUND = """
+    time IS NOT NULL
+    AND regexp_full_match(operation, '[A-Z0-9]+([.][A-Z0-9_]+)+')
+    AND (http_status IS NULL OR http_status BETWEEN 100 AND 599)
+    AND (signature_version IS NULL OR signature_version LIKE 'SigV%')
+    AND (authentication_type IS NULL OR authentication_type IN ('AuthHeader', 'QueryString', 'HtmlForm'))
+    AND (tls_version IS NULL OR tls_version ILIKE 'TLSv1%')
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parquet", help="a file or a glob")
+    args = parser.parse_args()
+    table = duckdb.read_parquet(args.parquet, hive_partitioning=False)
+    [(rows, sound)] = table.aggregate(f"count(*), count(*) FILTER ({SOUND})").fetchall()
+    columns = dict(zip(table.columns, map(str, table.types)))
+    print(json.dumps({"rows": rows, "misread": rows - sound, "columns": columns}))
+
+
+if __name__ == "__main__":
+    main()

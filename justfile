@@ -1,0 +1,51 @@
+# The commands people and CI use. `just` alone lists them.
+
+release := "target/release/s3trail"
+
+_list:
+    @just --list --unsorted
+
+# Debug build
+build:
+    cargo build
+
+# All tests
+test *ARGS:
+    cargo test {{ ARGS }}
+
+# Formatting and lints, as the gate checks them
+lint:
+    cargo fmt --all --check
+    cargo clippy --all-targets -- -D warnings
+
+# The whole gate: what must pass before a commit
+ci:
+    .ci/run
+
+# Take in the sample logs, look for trouble, print the findings
+demo:
+    cargo run --release -- run sample_logs --lake target/demo-lake
+
+# Release build of the binary that the scripts below run
+release:
+    cargo build --release
+
+# Micro-benchmarks, such as `just bench parse`
+bench *ARGS:
+    cargo bench {{ ARGS }}
+
+# The same log through s3trail and its peers, such as `just bench-peers --runs 9 --json figures.json`
+bench-peers *ARGS: release
+    python3 benches/peers/run.py --bin {{ release }} {{ ARGS }}
+
+# Fuzz one target; needs a nightly compiler and cargo-fuzz
+fuzz TARGET SECONDS="60":
+    cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}
+
+# Kill an ingest at many moments and compare with an undisturbed one
+kill9 *ARGS: release
+    python3 tests/scripts/kill9.py --bin {{ release }} {{ ARGS }}
+
+# Open a lake with other Delta readers and compare, such as `just readers lake`
+readers LAKE *ARGS: release
+    python3 tests/scripts/readers.py {{ LAKE }} --bin {{ release }} {{ ARGS }}

@@ -1,0 +1,282 @@
+//! Arguments as typed: clap definitions and nothing else.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::generate::GenerateArgs;
+use crate::report::Format;
+
+/// Amazon S3 server access logs into a lake that SQL can ask: nothing lost, nothing twice.
+#[derive(Debug, Parser)]
+#[command(name = "s3trail", version, about, max_term_width = 100, after_help = EXAMPLES)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  s3trail query operations-summary --logs ./logs     ask a folder of log objects, no set-up
+  s3trail ingest ./logs --lake ./lake                take a folder into a lake; again adds only what is new
+  s3trail query who-deleted -p key=reports/q1.csv    who deleted an object, from the lake ./lake
+  s3trail queries list                               what can be asked by name
+
+Exit codes: 0 done, 2 trouble (bad usage, unreadable source, too many rejects, failed commit).";
+
+/// Options of every subcommand.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// Settings file [default: ./s3trail.toml, where there is one]
+    #[arg(long, global = true, value_name = "FILE", env = "S3TRAIL_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Threads to use [default: one for each core]
+    #[arg(long, global = true, value_name = "N", env = "S3TRAIL_THREADS")]
+    pub threads: Option<NonZeroUsize>,
+    /// Say nothing beside results and warnings
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Take log objects into a lake
+    Ingest(IngestArgs),
+    /// Ask a lake, or log objects directly, in SQL or by the name of a saved query
+    Query(QueryArgs),
+    /// List the saved queries, or show one
+    Queries(QueriesArgs),
+    /// Look after a lake
+    Lake(LakeArgs),
+    /// Write synthetic logs, for trying things out and for benchmarks
+    Generate(GenerateArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  s3trail ingest ./mirror-of-log-bucket --lake ./lake --log-bucket amzn-s3-demo-logs
+  s3trail ingest 'logs/2026-03-*' one-more.log.gz
+  aws s3 cp s3://amzn-s3-demo-logs/web/2026-03-01-10-15-22-0123456789ABCDEF - | s3trail ingest -
+
+Log objects are recognised by content: text, gzip, zstd. Lines that are no log records are kept in the table
+`rejects` with the reason and the place. Running again takes in only what is new; a run that was cut short is
+finished by the next one.")]
+pub(super) struct IngestArgs {
+    /// Files, folders (read recursively), globs, or - for standard input
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<String>,
+    /// The lake: a folder, created when missing [default: ./lake]
+    #[arg(long, value_name = "LAKE", env = "S3TRAIL_LAKE")]
+    pub lake: Option<String>,
+    /// Destination bucket the log objects were delivered to; finds self-logging for certain
+    #[arg(long, value_name = "BUCKET", env = "S3TRAIL_LOG_BUCKET")]
+    pub log_bucket: Option<String>,
+    /// Rejected lines for each line, 0 to 1, above which the exit code is 2 [default: 0.01]
+    #[arg(long, value_name = "RATIO", env = "S3TRAIL_MAX_REJECT_RATIO", value_parser = ratio)]
+    pub max_reject_ratio: Option<f64>,
+    /// Read and count everything, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the summary as one JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Log objects that become visible in one commit, in bytes
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size, hide_short_help = true)]
+    pub commit_bytes: u64,
+}
+
+/// Where a question is put.
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    /// The lake to ask [default: ./lake]
+    #[arg(long, value_name = "LAKE", env = "S3TRAIL_LAKE")]
+    pub lake: Option<String>,
+    /// Ask these log objects instead: files, folders, globs, or - (through a temporary lake)
+    #[arg(long, value_name = "SOURCE", num_args = 1.., conflicts_with = "lake")]
+    pub logs: Vec<String>,
+    /// Destination bucket the log objects of --logs were delivered to
+    #[arg(long, value_name = "BUCKET", requires = "logs")]
+    pub log_bucket: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  s3trail query top-talkers -p limit=5 -p since=-7d
+  s3trail query \"SELECT operation, count(*) AS n FROM requests GROUP BY 1 ORDER BY n DESC\"
+  s3trail query \"SELECT * FROM requests WHERE key = \\$key\" -p key='a key.txt' --format ndjson
+  s3trail query -f question.sql --logs ./logs -o answer.parquet --format parquet
+
+Tables: access_logs (one row a record), log_objects (one row a log object), rejects (one row a refused line);
+views: requests (access_logs with derived columns), log_deliveries. Only questions are allowed, no changes.")]
+pub(super) struct QueryArgs {
+    /// The name of a saved query, or SQL
+    #[arg(value_name = "NAME|SQL", required_unless_present = "file", conflicts_with = "file")]
+    pub query: Option<String>,
+    /// Read the SQL from a file (- for standard input)
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// A parameter, $name in the SQL; may be repeated
+    #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = param)]
+    pub params: Vec<(String, String)>,
+    #[command(flatten)]
+    pub target: Target,
+    /// Form of the answer [default: table]
+    #[arg(long, value_enum, default_value = "table", hide_default_value = true)]
+    pub format: Format,
+    /// Write the answer to a file
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Rows that a table on a terminal shows
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub limit: usize,
+    /// Leave CSV cells that a spreadsheet would execute as they are
+    #[arg(long)]
+    pub csv_raw: bool,
+    /// Give up after this time, such as 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Memory for sorting and grouping before it spills to disk, such as 2GB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_memory: Option<u64>,
+    /// A folder of saved queries laid over the built-in ones
+    #[arg(long, value_name = "DIR", env = "S3TRAIL_QUERIES")]
+    pub queries: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct QueriesArgs {
+    #[command(subcommand)]
+    pub command: Option<QueriesCommand>,
+    /// A folder of saved queries laid over the built-in ones
+    #[arg(long, value_name = "DIR", env = "S3TRAIL_QUERIES", global = true)]
+    pub queries: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QueriesCommand {
+    /// One line for each saved query
+    List,
+    /// What a saved query means, its parameters and its SQL
+    Show {
+        /// Name of the query
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LakeArgs {
+    #[command(subcommand)]
+    pub command: LakeCommand,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LakeTarget {
+    /// The lake [default: ./lake]
+    #[arg(long, value_name = "LAKE", env = "S3TRAIL_LAKE")]
+    pub lake: Option<String>,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LakeCommand {
+    /// Tables, rows, files, bytes, time range, last commit, uncommitted remains
+    Status(LakeTarget),
+    /// Check that nothing is lost: every log object's lines are accounted for, every file present and readable
+    #[command(after_help = "Exit code 2 when anything is wrong; each problem is one line.")]
+    Verify(LakeTarget),
+    /// Remove files that no table refers to: remains of runs that were cut short
+    Vacuum {
+        #[command(flatten)]
+        target: LakeTarget,
+        /// Only files at least this old; a run in progress writes files that nothing refers to yet
+        #[arg(long, value_name = "TIME", default_value = "1d", value_parser = duration)]
+        older_than: Duration,
+        /// Say what would be removed, remove nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+fn param(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as name=value".to_owned()),
+    }
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        _ => Err("a number from 0 to 1".to_owned()),
+    }
+}
+
+/// `500`, `64KB`, `1.5GB`, `2GiB` in bytes.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return Err("write a size such as 500MB or 2GiB".to_owned()),
+    };
+    match text[..digits].parse::<f64>() {
+        Ok(n) if n * unit >= 1.0 && n * unit < u64::MAX as f64 => Ok((n * unit) as u64),
+        _ => Err("write a size such as 500MB or 2GiB".to_owned()),
+    }
+}
+
+/// `90` or `90s`, `15m`, `12h`, `7d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit = match &text[digits..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err("write a time such as 30s, 15m, 12h or 7d".to_owned()),
+    };
+    match text[..digits].parse::<u64>() {
+        Ok(n) if n.checked_mul(unit).is_some() => Ok(Duration::from_secs(n * unit)),
+        _ => Err("write a time such as 30s, 15m, 12h or 7d".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_times() {
+        assert_eq!(size("1.5GB"), Ok(1_500_000_000));
+        assert_eq!(size("2GiB"), Ok(2 << 30));
+        assert_eq!(size("500"), Ok(500));
+        assert!(size("GB").is_err() && size("-1").is_err() && size("1 parsec").is_err());
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
+        assert!(duration("d").is_err() && duration("99999999999999999999d").is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! The words people type. Each subcommand is one file; this one ties them together.
+//!
+//! Results go to standard output, everything else to standard error. Nothing here parses logs or speaks Delta.
+
+mod args;
+mod generate;
+mod ingest;
+mod lake;
+mod notes;
+mod progress;
+mod queries;
+mod query;
+mod settings;
+
+use std::process::ExitCode;
+use std::sync::OnceLock;
+
+use clap::Parser;
+
+use crate::error::{Error, ErrorKind, Result};
+use args::{Cli, Command};
+use notes::Note;
+use settings::Settings;
+
+/// Exit code of a run that ended in trouble it has reported itself.
+const TROUBLE: u8 = 2;
+
+/// Runs the program with the arguments of the process; the exit code on success, or the error to print.
+pub fn run() -> Result<ExitCode> {
+    let cli = Cli::parse();
+    let ui = Ui { quiet: cli.global.quiet };
+    let settings = Settings::load(cli.global.config.as_deref())?;
+    let threads = cli.global.threads.or(settings.threads);
+    if let Some(threads) = threads {
+        THREADS.get_or_init(|| threads.get());
+    }
+    match cli.command {
+        Command::Ingest(args) => block_on(ingest::run(args, &settings, &ui)),
+        Command::Query(args) => block_on(query::run(args, &settings, &ui)),
+        Command::Queries(args) => queries::run(args, &settings),
+        Command::Lake(args) => block_on(lake::run(args, &settings, &ui)),
+        Command::Generate(args) => generate::run(&args, &ui),
+    }
+}
+
+static THREADS: OnceLock<usize> = OnceLock::new();
+
+/// Threads to use: `--threads`, or as many as the machine has.
+fn threads() -> usize {
+    *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
+}
+
+/// Runs `future` on a runtime with [`threads`] workers, and rayon's pool with as many.
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    let internal = |what: &str, e: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("{what}: {e}"));
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads())
+        .build_global()
+        .map_err(|e| internal("cannot start the worker threads", &e))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads())
+        // Planning deep queries in an unoptimised build needs more than the usual 2 MiB.
+        .thread_stack_size(8 << 20)
+        .enable_all()
+        .build()
+        .map_err(|e| internal("cannot start the runtime", &e))?;
+    runtime.block_on(future)
+}
+
+/// How the program speaks beside its results.
+struct Ui {
+    quiet: bool,
+}
+
+impl Ui {
+    /// Says something on standard error; `--quiet` leaves only warnings.
+    fn note(&self, note: &Note) {
+        if !self.quiet || note.label() == "warning" {
+            eprintln!("s3trail: {}: {note}", note.label());
+        }
+    }
+
+    /// A line of a summary on standard error.
+    fn say(&self, line: &str) {
+        if !self.quiet {
+            eprintln!("{line}");
+        }
+    }
+}

@@ -1,0 +1,578 @@
+//! The work of one commit batch: read, parse, remove duplicates, encode. Rayon only, no tokio, no commit.
+//!
+//! Two regimes, one path: small objects are read whole, many into one chunk; large ones are cut into ranges that
+//! are read by position, each range owning the lines that begin in it. A chunk becomes batches, batches wait in
+//! the [`Pool`](super::pool) and become part files.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::UNIX_EPOCH;
+
+use arrow::array::RecordBatch;
+use arrow::buffer::Buffer;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use twox_hash::XxHash3_128;
+
+use super::duplicates::Duplicates;
+use super::pool::{PartBatches, Pool};
+use super::rows::{self, Common, ObjectRow, RejectRow};
+use super::{Failure, IngestOptions, Progress};
+use crate::batch::Batcher;
+use crate::error::{Error, Result};
+use crate::lake::{Ledger, PartFile, Table, encode};
+use crate::lines::split_lines;
+use crate::parse::parse_line;
+use crate::record::{Field, Quirk, Record};
+use crate::source::{Body, LogObject, decode, layout};
+
+/// Bytes of text parsed at a time: what fits in a core's cache beside the columns made from it. Also the block of
+/// the content hash, which must never change: etags of local files depend on it.
+const BLOCK: u64 = 1 << 20;
+/// Objects up to this size are read whole, several into one chunk.
+const SMALL: u64 = 2 * BLOCK;
+/// Objects read by one task.
+const GROUP: usize = 1024;
+/// A line longer than this is no record, and its object no log.
+const MAX_LINE: u64 = 64 << 20;
+/// Rejects wait for this many bytes before they become a part file.
+const REJECT_BYTES: usize = 16 << 20;
+
+/// What one commit batch came to.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub parts: Vec<PartFile>,
+    pub objects: Vec<ObjectRow>,
+    /// Objects that the ledger knows already.
+    pub known: u64,
+    pub quirks: [u64; Quirk::ALL.len()],
+    /// Objects that could not be read; they are not among `objects`.
+    pub failures: Vec<Failure>,
+}
+
+/// How the work of a commit batch can end badly.
+pub(super) enum Trouble {
+    /// An object failed after records of it had been used: the batch must be done again without it.
+    Object(usize, Error),
+    /// Nothing helps.
+    Fatal(Error),
+}
+
+/// Where part files go; `None` in a dry run.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub access_logs: std::path::PathBuf,
+    pub log_objects: std::path::PathBuf,
+    pub rejects: std::path::PathBuf,
+}
+
+struct Work<'a> {
+    objects: &'a [LogObject],
+    options: &'a IngestOptions,
+    common: Common<'a>,
+    target: Option<&'a Target>,
+    ledger: &'a Ledger,
+    progress: &'a dyn Progress,
+    taken: Mutex<Ledger>,
+    duplicates: Duplicates,
+    pool: Pool,
+    states: Vec<Mutex<State>>,
+    parts: Mutex<Vec<PartFile>>,
+    rejects: Mutex<(Vec<RejectRow>, usize)>,
+    quirks: [AtomicU64; Quirk::ALL.len()],
+    known: AtomicU64,
+    failures: Mutex<Vec<Failure>>,
+    trouble: Mutex<Option<Trouble>>,
+    stop: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    row: ObjectRow,
+    blocks: Vec<u128>,
+    accepted: bool,
+}
+
+/// Part of a chunk that holds bytes of one object.
+struct Piece {
+    object: usize,
+    from: usize,
+    to: usize,
+    offset: u64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Does the work for `objects`; part files are durable when it returns, or gone when it fails.
+pub(super) fn run(
+    objects: &[LogObject],
+    options: &IngestOptions,
+    common: Common<'_>,
+    target: Option<&Target>,
+    ledger: &Ledger,
+    progress: &dyn Progress,
+) -> (Vec<PartFile>, Result<Done, Trouble>) {
+    let work = Work {
+        objects,
+        options,
+        common,
+        target,
+        ledger,
+        progress,
+        taken: Mutex::default(),
+        duplicates: Duplicates::new(),
+        pool: Pool::new(options.part_bytes, options.part_bytes * 3),
+        states: objects
+            .iter()
+            .map(|o| Mutex::new(State { row: object_row(o), ..State::default() }))
+            .collect(),
+        parts: Mutex::default(),
+        rejects: Mutex::default(),
+        quirks: std::array::from_fn(|_| AtomicU64::new(0)),
+        known: AtomicU64::new(0),
+        failures: Mutex::default(),
+        trouble: Mutex::default(),
+        stop: AtomicBool::new(false),
+    };
+    rayon::in_place_scope_fifo(|scope| work.feed(scope));
+    if !work.stopped() {
+        let rest = work.pool.drain(rayon::current_num_threads());
+        rest.into_par_iter().for_each(|part| work.encode(part));
+        work.flush_rejects(0);
+    }
+    let ledger_part = if work.stopped() { Ok(()) } else { work.encode_ledger() };
+    let Work { parts, states, quirks, known, failures, trouble, .. } = work;
+    let parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(trouble) = trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return (parts, Err(trouble));
+    }
+    if let Err(e) = ledger_part {
+        return (parts, Err(Trouble::Fatal(e)));
+    }
+    let objects = states
+        .into_iter()
+        .map(|s| s.into_inner().unwrap_or_else(PoisonError::into_inner))
+        .filter(|s| s.accepted)
+        .map(|s| s.row)
+        .collect();
+    let done = Done {
+        parts: parts.clone(),
+        objects,
+        known: known.into_inner(),
+        quirks: quirks.map(AtomicU64::into_inner),
+        failures: failures.into_inner().unwrap_or_else(PoisonError::into_inner),
+    };
+    (parts, Ok(done))
+}
+
+fn object_row(object: &LogObject) -> ObjectRow {
+    let info = layout::read_key(&object.key);
+    let modified = object.modified.and_then(|m| m.duration_since(UNIX_EPOCH).ok());
+    ObjectRow {
+        key: object.key.clone(),
+        size_bytes: object.size,
+        last_modified_us: modified.map(|d| d.as_micros() as i64),
+        layout: info.layout.name(),
+        delivered_at_us: info.delivered_at.map(|s| s * 1_000_000),
+        source_bucket: info.source_bucket.map(str::to_owned),
+        ..ObjectRow::default()
+    }
+}
+
+/// The etag of a local object: XXH3 over the hashes of its blocks of text and its length.
+fn etag(blocks: &[u128], len: u64) -> String {
+    let mut bytes = Vec::with_capacity(blocks.len() * 16 + 8);
+    blocks.iter().for_each(|hash| bytes.extend_from_slice(&hash.to_le_bytes()));
+    bytes.extend_from_slice(&len.to_le_bytes());
+    format!("x{:032x}", XxHash3_128::oneshot(&bytes))
+}
+
+fn block_hashes(text: &[u8]) -> Vec<u128> {
+    text.chunks(BLOCK as usize).map(XxHash3_128::oneshot).collect()
+}
+
+impl<'a> Work<'a> {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn fatal(&self, error: Error) {
+        self.trouble(Trouble::Fatal(error));
+    }
+
+    #[cold]
+    fn trouble(&self, trouble: Trouble) {
+        lock(&self.trouble).get_or_insert(trouble);
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn failed(&self, object: usize, error: Error) {
+        let place = self.objects[object].path.display().to_string();
+        lock(&self.failures).push(Failure { place, error });
+    }
+
+    fn feed<'s>(&'s self, scope: &rayon::ScopeFifo<'s>) {
+        let mut group = Vec::new();
+        let mut group_bytes = 0;
+        for (at, object) in self.objects.iter().enumerate() {
+            if object.size > SMALL {
+                scope.spawn_fifo(move |scope| self.large(scope, at));
+                continue;
+            }
+            group.push(at);
+            group_bytes += object.size;
+            if group_bytes >= BLOCK || group.len() == GROUP {
+                let group = std::mem::take(&mut group);
+                scope.spawn_fifo(move |_| self.small(group));
+                group_bytes = 0;
+            }
+        }
+        if !group.is_empty() {
+            scope.spawn_fifo(move |_| self.small(group));
+        }
+    }
+
+    /// Whether the object is new; then it is noted as taken.
+    fn accept(&self, object: usize, etag: String) -> bool {
+        let key = &self.objects[object].key;
+        let bucket = self.common.log_bucket;
+        let is_new = !self.ledger.contains(bucket, key, &etag) && {
+            let mut taken = lock(&self.taken);
+            let is_new = !taken.contains(bucket, key, &etag);
+            if is_new {
+                taken.insert(bucket, key, &etag);
+            }
+            is_new
+        };
+        if is_new {
+            let mut state = lock(&self.states[object]);
+            state.row.etag = etag;
+            state.accepted = true;
+        } else {
+            self.known.fetch_add(1, Ordering::Relaxed);
+        }
+        is_new
+    }
+
+    /// Reads small objects into one chunk.
+    fn small(&self, group: Vec<usize>) {
+        if self.stopped() {
+            return;
+        }
+        let size: u64 = group.iter().map(|at| self.objects[*at].size + 1).sum();
+        let mut chunk = Vec::with_capacity(size as usize);
+        let mut pieces = Vec::with_capacity(group.len());
+        for object in group {
+            let from = chunk.len();
+            match decode::read_small(&self.objects[object].path, &mut chunk) {
+                Ok(None) => {}
+                // A compressed object that is large after all.
+                Ok(Some(Body::Bytes(bytes))) => {
+                    self.whole(object, bytes);
+                    continue;
+                }
+                Ok(Some(Body::File(file, len))) => {
+                    self.ranges_inline(object, &file, len);
+                    continue;
+                }
+                Err(e) => {
+                    chunk.truncate(from);
+                    self.failed(object, e);
+                    continue;
+                }
+            }
+            let text = &chunk[from..];
+            let len = text.len() as u64;
+            if !self.accept(object, etag(&block_hashes(text), len)) {
+                chunk.truncate(from);
+                self.progress.add(len, 0, 0);
+                continue;
+            }
+            pieces.push(Piece { object, from, to: chunk.len(), offset: 0 });
+        }
+        self.parse(Buffer::from_vec(chunk), &pieces);
+    }
+
+    /// Reads a large object by ranges, or whole when it is a compressed one that fits in memory.
+    fn large<'s>(&'s self, scope: &rayon::ScopeFifo<'s>, object: usize) {
+        if self.stopped() {
+            return;
+        }
+        match decode::open(&self.objects[object].path) {
+            Ok(Body::Bytes(bytes)) => self.whole(object, bytes),
+            Ok(Body::File(file, len)) => {
+                if !self.is_worth_reading(object, &file, len) {
+                    return;
+                }
+                let file = Arc::new(file);
+                for start in (0..len).step_by(BLOCK as usize) {
+                    let file = Arc::clone(&file);
+                    scope.spawn_fifo(move |_| self.range(object, &file, start, len));
+                }
+            }
+            Err(e) => self.failed(object, e),
+        }
+    }
+
+    fn ranges_inline(&self, object: usize, file: &File, len: u64) {
+        if self.is_worth_reading(object, file, len) {
+            (0..len).step_by(BLOCK as usize).for_each(|start| self.range(object, file, start, len));
+        }
+    }
+
+    /// Prepares a large object. Where the ledger could know it, its content is hashed before anything is parsed;
+    /// otherwise its hash comes with the reading.
+    fn is_worth_reading(&self, object: usize, file: &File, len: u64) -> bool {
+        let blocks = len.div_ceil(BLOCK) as usize;
+        if self.ledger.is_empty() {
+            let mut state = lock(&self.states[object]);
+            state.blocks = vec![0; blocks];
+            state.accepted = true;
+            return true;
+        }
+        let hashes: Result<Vec<u128>, std::io::Error> = (0..blocks as u64)
+            .into_par_iter()
+            .map(|block| {
+                let start = block * BLOCK;
+                let mut bytes = vec![0; BLOCK.min(len - start) as usize];
+                file.read_exact_at(&mut bytes, start)?;
+                Ok(XxHash3_128::oneshot(&bytes))
+            })
+            .collect();
+        match hashes {
+            Ok(hashes) => {
+                let is_new = self.accept(object, etag(&hashes, len));
+                if is_new {
+                    lock(&self.states[object]).blocks = hashes;
+                } else {
+                    self.progress.add(len, 0, 0);
+                }
+                is_new
+            }
+            Err(e) => {
+                self.failed(object, Error::io("read log object", &self.objects[object].path, e));
+                false
+            }
+        }
+    }
+
+    /// Parses a decoded object that is in memory.
+    fn whole(&self, object: usize, bytes: Vec<u8>) {
+        let len = bytes.len() as u64;
+        if !self.accept(object, etag(&block_hashes(&bytes), len)) {
+            self.progress.add(len, 0, 0);
+            return;
+        }
+        let text = Buffer::from_vec(bytes);
+        let mut from = 0;
+        while from < text.len() {
+            let end = (from + BLOCK as usize).min(text.len());
+            let to = memchr::memchr(b'\n', &text[end..]).map_or(text.len(), |at| end + at + 1);
+            let chunk = text.slice_with_length(from, to - from);
+            self.parse(chunk, &[Piece { object, from: 0, to: to - from, offset: from as u64 }]);
+            from = to;
+        }
+    }
+
+    /// Parses the lines that begin in the block at `start` of a file of `len` bytes.
+    fn range(&self, object: usize, file: &File, start: u64, len: u64) {
+        if self.stopped() {
+            return;
+        }
+        match read_block(file, start, len) {
+            Ok((bytes, skip, hash)) => {
+                lock(&self.states[object]).blocks[(start / BLOCK) as usize] = hash;
+                let Some(skip) = skip else { return };
+                let chunk = Buffer::from_vec(bytes);
+                let size = chunk.len() - skip;
+                let lead = u64::from(start > 0);
+                let piece = Piece { object, from: 0, to: size, offset: start - lead + skip as u64 };
+                self.parse(chunk.slice_with_length(skip, size), &[piece]);
+            }
+            Err(e) => {
+                let error = Error::io("read log object", &self.objects[object].path, e);
+                self.trouble(Trouble::Object(object, error));
+            }
+        }
+    }
+
+    /// Parses a chunk and hands its batches on.
+    fn parse(&self, chunk: Buffer, pieces: &[Piece]) {
+        if chunk.is_empty() {
+            return;
+        }
+        let mut batcher = match Batcher::new(chunk.clone()) {
+            Ok(batcher) => batcher,
+            Err(e) => return self.fatal(e),
+        };
+        let mut quirks = [0u64; Quirk::ALL.len()];
+        let mut refused: Vec<RejectRow> = Vec::new();
+        let (mut all_records, mut all_rejects) = (0, 0);
+        let mut record = Record::default();
+        for piece in pieces {
+            let key = &self.objects[piece.object].key;
+            let from = batcher.provenance(self.common.log_bucket, key, piece.from, piece.offset);
+            let (mut records, mut rejects, mut duplicates, mut lines) = (0, 0, 0, 0);
+            let (mut first, mut last): (Option<i64>, Option<i64>) = (None, None);
+            let mut bucket: Option<&[u8]> = None;
+            for mut line in split_lines(&chunk[piece.from..piece.to]) {
+                line.offset += piece.from;
+                lines += 1;
+                if let Err(reject) = parse_line(line.text, &mut record) {
+                    rejects += 1;
+                    refused.push(RejectRow {
+                        object: piece.object,
+                        offset: piece.offset + (line.offset - piece.from) as u64,
+                        field: reject.field.name(),
+                        reason: reject.reason(line.text),
+                        line: line.text.to_vec(),
+                    });
+                    continue;
+                }
+                if self.duplicates.is_repeated(line.text) {
+                    duplicates += 1;
+                    continue;
+                }
+                batcher.push(&mut record, &line, &from);
+                records += 1;
+                if !record.quirks.is_empty() {
+                    record.quirks.iter().for_each(|quirk| quirks[quirk as usize] += 1);
+                }
+                first = first.min(record.time).or(record.time).or(first);
+                last = last.max(record.time);
+                bucket = bucket.or(record.get(Field::Bucket));
+            }
+            all_records += records;
+            all_rejects += rejects;
+            let row = &mut lock(&self.states[piece.object]).row;
+            row.records += records;
+            row.rejects += rejects;
+            row.duplicates += duplicates;
+            row.lines += lines;
+            row.first_time = [row.first_time, first].into_iter().flatten().min();
+            row.last_time = row.last_time.max(last);
+            if row.source_bucket.is_none() {
+                row.source_bucket = bucket.map(|b| String::from_utf8_lossy(b).into_owned());
+            }
+        }
+        for (total, seen) in self.quirks.iter().zip(quirks) {
+            if seen > 0 {
+                total.fetch_add(seen, Ordering::Relaxed);
+            }
+        }
+        self.progress.add(chunk.len() as u64, all_records, all_rejects);
+        if !refused.is_empty() {
+            self.refuse(refused);
+        }
+        match batcher.finish() {
+            Ok(batches) if self.target.is_some() => {
+                self.pool.add(batches).into_iter().for_each(|part| self.encode(part));
+            }
+            Ok(_) => {}
+            Err(e) => self.fatal(e),
+        }
+    }
+
+    fn encode(&self, part: PartBatches) {
+        if self.stopped() {
+            return;
+        }
+        let mut batches = part.batches;
+        batches.sort_by_key(super::pool::first_time);
+        let Some(target) = self.target else { return };
+        self.write(&target.access_logs, Table::AccessLogs, part.event_date, &batches);
+    }
+
+    fn write(&self, dir: &std::path::Path, table: Table, date: Option<i32>, batches: &[RecordBatch]) {
+        match encode::write_part(dir, table, date, batches, self.options.durable) {
+            Ok(part) => lock(&self.parts).push(part),
+            Err(e) => self.fatal(e),
+        }
+    }
+
+    fn refuse(&self, refused: Vec<RejectRow>) {
+        {
+            let mut rejects = lock(&self.rejects);
+            for row in &refused {
+                self.progress.reject(&self.objects[row.object].key, row.offset, &row.reason);
+            }
+            rejects.1 += refused.iter().map(|r| r.line.len() + r.reason.len() + 64).sum::<usize>();
+            rejects.0.extend(refused);
+        }
+        self.flush_rejects(REJECT_BYTES);
+    }
+
+    /// Writes the rejects that wait when they are more than `limit` bytes.
+    fn flush_rejects(&self, limit: usize) {
+        let mut rows = {
+            let mut rejects = lock(&self.rejects);
+            if rejects.1 <= limit {
+                return;
+            }
+            rejects.1 = 0;
+            std::mem::take(&mut rejects.0)
+        };
+        rows.sort_by_key(|row| (row.object, row.offset));
+        let Some(target) = self.target else { return };
+        match rows::rejects(&rows, |object| &self.objects[object].key, &self.common) {
+            Ok(batch) => self.write(&target.rejects, Table::Rejects, None, &[batch]),
+            Err(e) => self.fatal(e),
+        }
+    }
+
+    /// Completes the rows of the ledger and writes them.
+    fn encode_ledger(&self) -> Result<()> {
+        for (state, object) in self.states.iter().zip(self.objects) {
+            let mut state = lock(state);
+            if state.accepted && state.row.etag.is_empty() {
+                state.row.etag = etag(&state.blocks, object.size);
+                lock(&self.taken).insert(self.common.log_bucket, &object.key, &state.row.etag);
+            }
+        }
+        let states: Vec<_> = self.states.iter().map(lock).collect();
+        let rows: Vec<&ObjectRow> = states.iter().filter(|s| s.accepted).map(|s| &s.row).collect();
+        let Some(target) = self.target.filter(|_| !rows.is_empty()) else { return Ok(()) };
+        let batch = rows::log_objects(&rows, &self.common)?;
+        let part =
+            encode::write_part(&target.log_objects, Table::LogObjects, None, &[batch], self.options.durable)?;
+        lock(&self.parts).push(part);
+        Ok(())
+    }
+}
+
+/// The bytes of the block at `start` and of the line that goes on behind it; where its first own line begins in
+/// them (`None`: it has none); and the hash of the block. One byte before the block is read too, to see whether
+/// a line begins with it.
+fn read_block(file: &File, start: u64, len: u64) -> std::io::Result<(Vec<u8>, Option<usize>, u128)> {
+    let end = (start + BLOCK).min(len);
+    let lead = usize::from(start > 0);
+    let mut bytes = vec![0; (end - start) as usize + lead];
+    file.read_exact_at(&mut bytes, start - lead as u64)?;
+    let hash = XxHash3_128::oneshot(&bytes[lead..]);
+    let skip = match lead {
+        0 => Some(0),
+        _ => memchr::memchr(b'\n', &bytes).map(|at| at + 1).filter(|at| *at < bytes.len()),
+    };
+    if skip.is_none() {
+        return Ok((bytes, None, hash));
+    }
+    let mut at = end;
+    while at < len && bytes.last() != Some(&b'\n') {
+        let old = bytes.len();
+        let step = (64 << 10).min(len - at);
+        bytes.resize(old + step as usize, 0);
+        file.read_exact_at(&mut bytes[old..], at)?;
+        at += step;
+        if let Some(newline) = memchr::memchr(b'\n', &bytes[old..]) {
+            bytes.truncate(old + newline + 1);
+        } else if at - start > MAX_LINE {
+            return Err(std::io::Error::other("a line is longer than 64 MiB; this is no access log"));
+        }
+    }
+    Ok((bytes, skip, hash))
+}

@@ -1,0 +1,329 @@
+//! Batches to Parquet files: sorted, with statistics, durable under a unique name.
+//!
+//! A file written here is not yet part of the lake; `commit` makes it visible. What a column is encoded with is
+//! decided here and nowhere else. It does not know log lines.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::interleave_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, LogicalType, ZstdLevel};
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnPath;
+use serde_json::{Map, Value, json};
+
+use super::{PartFile, Table};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Rows of a row group. Small enough that a point lookup reads little, large enough that dictionaries pay.
+const ROW_GROUP_ROWS: usize = 1 << 16;
+
+/// Folder name of the partition of records without a time, as Hive and Delta write it.
+const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// Columns whose values hardly repeat: a dictionary would only cost.
+const NO_DICTIONARY: [&str; 6] = ["request_id", "request_uri", "host_id", "key", "log_offset", "raw_line"];
+
+/// Columns of `access_logs` on which files and row groups are skipped.
+const WITH_STATISTICS: [&str; 16] = [
+    "bucket",
+    "time",
+    "remote_ip",
+    "requester",
+    "request_id",
+    "operation",
+    "key",
+    "http_status",
+    "error_code",
+    "bytes_sent",
+    "object_size",
+    "total_time_ms",
+    "turn_around_time_ms",
+    "tls_version",
+    "access_point_arn",
+    "log_key",
+];
+
+/// Text bounds longer than this are cut, and cut bounds are not given to Delta.
+const STATISTICS_TEXT: usize = 64;
+
+fn properties(table: Table) -> WriterProperties {
+    let level = ZstdLevel::try_new(1).unwrap_or_default();
+    let mut builder = WriterProperties::builder()
+        .set_created_by(format!("s3trail {}", env!("CARGO_PKG_VERSION")))
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_statistics_truncate_length(Some(STATISTICS_TEXT))
+        .set_dictionary_page_size_limit(1 << 20);
+    if table == Table::AccessLogs {
+        builder = builder.set_statistics_enabled(EnabledStatistics::None);
+        for name in WITH_STATISTICS {
+            builder = builder.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Chunk);
+        }
+        for name in NO_DICTIONARY {
+            builder = builder.set_column_dictionary_enabled(ColumnPath::from(name), false);
+        }
+        builder = builder.set_column_encoding(ColumnPath::from("log_offset"), Encoding::DELTA_BINARY_PACKED);
+    }
+    builder.build()
+}
+
+/// Writes `batches` (all of `table`'s file schema) as one Parquet file below `table_dir`, and makes it durable:
+/// temporary name, fsync, rename, fsync of the folder.
+///
+/// `event_date` is the partition, for `access_logs` only. Rows of `access_logs` are sorted by bucket and time, so
+/// that row groups can be skipped on both; other tables keep their order. With `durable` false the fsyncs are
+/// left out (temporary lakes).
+pub fn write_part(
+    table_dir: &Path,
+    table: Table,
+    event_date: Option<i32>,
+    batches: &[RecordBatch],
+    durable: bool,
+) -> Result<PartFile> {
+    let name = format!("part-{}.parquet", uuid::Uuid::new_v4());
+    let folder = match table {
+        Table::AccessLogs => format!("event_date={}", partition_value(event_date)),
+        Table::LogObjects | Table::Rejects => String::new(),
+    };
+    let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+    let dir = table_dir.join(&folder);
+    std::fs::create_dir_all(&dir).map_err(|e| disk_error("create folder", &dir, e))?;
+    let temporary = dir.join(format!("{name}.tmp"));
+    let finished = dir.join(&name);
+    let written = write_file(&temporary, table, batches, durable).and_then(|metadata| {
+        std::fs::rename(&temporary, &finished).map_err(|e| disk_error("rename", &temporary, e))?;
+        if durable {
+            sync_dir(&dir)?;
+            if !folder.is_empty() {
+                sync_dir(table_dir)?;
+            }
+        }
+        let size = std::fs::metadata(&finished).map_err(|e| disk_error("read", &finished, e))?.len();
+        Ok((metadata, size))
+    });
+    match written {
+        Ok((metadata, size_bytes)) => Ok(PartFile {
+            table,
+            path,
+            event_date,
+            size_bytes,
+            rows: metadata.file_metadata().num_rows().max(0) as u64,
+            stats: delta_stats(&metadata).to_string(),
+        }),
+        Err(e) => {
+            // Nothing refers to it; leaving it would only cost space on what may be a full disk.
+            let _ = std::fs::remove_file(&temporary);
+            let _ = std::fs::remove_file(&finished);
+            Err(e)
+        }
+    }
+}
+
+/// The value of `event_date` in a folder name: `2026-03-01`.
+pub fn partition_value(event_date: Option<i32>) -> String {
+    match event_date {
+        Some(days) => {
+            let (year, month, day) = crate::record::value::civil_from_days(i64::from(days));
+            format!("{year:04}-{month:02}-{day:02}")
+        }
+        None => NULL_PARTITION.to_owned(),
+    }
+}
+
+fn disk_error(what: &str, path: &Path, e: std::io::Error) -> Error {
+    let full = e.kind() == std::io::ErrorKind::StorageFull;
+    let error = Error::io(what, path, e);
+    if full {
+        error.with_hint("free some space and run the same command again; nothing was lost")
+    } else {
+        error
+    }
+}
+
+fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| disk_error("sync folder", dir, e))
+}
+
+fn write_file(path: &Path, table: Table, batches: &[RecordBatch], durable: bool) -> Result<ParquetMetaData> {
+    let file = File::create(path).map_err(|e| disk_error("create", path, e))?;
+    let out = BufWriter::with_capacity(1 << 20, file);
+    let parquet_error = |e: parquet::errors::ParquetError| {
+        // The cause of a failed write is the disk, which the writer wraps.
+        let full = e.to_string().contains("No space left");
+        let error = Error::new(ErrorKind::Io, "cannot write Parquet file")
+            .with_context("path", path.display().to_string())
+            .with_source(e);
+        if full {
+            error.with_hint("free some space and run the same command again; nothing was lost")
+        } else {
+            error
+        }
+    };
+    let schema = table.file_schema();
+    let mut writer =
+        ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties(table))).map_err(parquet_error)?;
+    if table == Table::AccessLogs {
+        let order = Order::of(batches);
+        let refs: Vec<&RecordBatch> = batches.iter().collect();
+        for rows in order.0.chunks(ROW_GROUP_ROWS) {
+            let group = take_rows(&refs, rows)?;
+            writer.write(&group).map_err(parquet_error)?;
+        }
+    } else {
+        for batch in batches {
+            writer.write(batch).map_err(parquet_error)?;
+        }
+    }
+    let metadata = writer.finish().map_err(parquet_error)?;
+    let mut out = writer.into_inner().map_err(parquet_error)?;
+    out.flush().map_err(|e| disk_error("write", path, e))?;
+    if durable {
+        out.get_ref().sync_all().map_err(|e| disk_error("sync", path, e))?;
+    }
+    Ok(metadata)
+}
+
+fn take_rows(batches: &[&RecordBatch], rows: &[(usize, usize)]) -> Result<RecordBatch> {
+    // A run of one batch is a slice, which copies nothing.
+    if let (Some(&(batch, first)), Some(&(last_batch, last))) = (rows.first(), rows.last())
+        && batch == last_batch
+        && last + 1 == first + rows.len()
+        && rows.iter().enumerate().all(|(i, row)| *row == (batch, first + i))
+    {
+        return Ok(batches[batch].slice(first, rows.len()));
+    }
+    interleave_record_batch(batches, rows)
+        .map_err(|e| Error::new(ErrorKind::Internal, "cannot sort records").with_source(e))
+}
+
+/// The order of rows by (bucket, time), ties in the order given.
+struct Order(Vec<(usize, usize)>);
+
+impl Order {
+    fn of(batches: &[RecordBatch]) -> Order {
+        // Rows of one bucket are nearly always in time order already: a stable sort of each bucket's rows is then
+        // one pass over them.
+        let mut buckets: Vec<(Option<&str>, Vec<(i64, u32, u32)>)> = Vec::new();
+        for (b, batch) in batches.iter().enumerate() {
+            let names = batch.column(crate::record::Field::Bucket as usize).as_string_view();
+            let times =
+                batch.column(crate::record::Field::Time as usize).as_primitive::<TimestampMicrosecondType>();
+            let mut current = usize::MAX;
+            for row in 0..batch.num_rows() {
+                let name = names.is_valid(row).then(|| names.value(row));
+                if buckets.get(current).is_none_or(|(n, _)| *n != name) {
+                    current = buckets.iter().position(|(n, _)| *n == name).unwrap_or_else(|| {
+                        buckets.push((name, Vec::new()));
+                        buckets.len() - 1
+                    });
+                }
+                let time = if times.is_valid(row) { times.value(row) } else { i64::MIN };
+                buckets[current].1.push((time, b as u32, row as u32));
+            }
+        }
+        buckets.sort_by_key(|(name, _)| *name);
+        let mut order = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        for (_, mut rows) in buckets {
+            rows.sort_by_key(|(time, _, _)| *time);
+            order.extend(rows.into_iter().map(|(_, b, row)| (b as usize, row as usize)));
+        }
+        Order(order)
+    }
+}
+
+/// Statistics of a file in the form of Delta's `add` action: rows, bounds, null counts.
+///
+/// A bound that was cut short is left out: it would be wrong as a maximum for readers that trust it.
+fn delta_stats(metadata: &ParquetMetaData) -> Value {
+    let mut min_values = Map::new();
+    let mut max_values = Map::new();
+    let mut null_count = Map::new();
+    let columns = metadata.file_metadata().schema_descr().columns();
+    for (i, column) in columns.iter().enumerate() {
+        let is_time = matches!(column.logical_type_ref(), Some(LogicalType::Timestamp(_)));
+        let groups: Option<Vec<(i64, &Statistics)>> = metadata
+            .row_groups()
+            .iter()
+            .map(|group| Some((group.num_rows(), group.column(i).statistics()?)))
+            .collect();
+        let Some(groups) = groups else { continue };
+        if let Some(nulls) = groups.iter().map(|(_, s)| s.null_count_opt()).sum::<Option<u64>>() {
+            null_count.insert(column.name().to_owned(), json!(nulls));
+        }
+        // A row group of nulls has no bounds and changes none.
+        let all_null = |rows: i64, s: &Statistics| s.null_count_opt() == Some(rows as u64);
+        let bounds: Option<Vec<Bounds>> =
+            groups.iter().filter(|(rows, s)| !all_null(*rows, s)).map(|(_, s)| Bounds::of(s)).collect();
+        let Some(bounds) = bounds.and_then(|b| b.into_iter().reduce(Bounds::join)) else { continue };
+        let (min, max) = bounds.to_json(is_time);
+        min_values.insert(column.name().to_owned(), min);
+        max_values.insert(column.name().to_owned(), max);
+    }
+    json!({
+        "numRecords": metadata.file_metadata().num_rows(),
+        "minValues": min_values,
+        "maxValues": max_values,
+        "nullCount": null_count,
+    })
+}
+
+/// Least and greatest value of a column.
+enum Bounds {
+    Int(i64, i64),
+    Text(String, String),
+}
+
+impl Bounds {
+    fn of(statistics: &Statistics) -> Option<Bounds> {
+        match statistics {
+            Statistics::Int32(s) => Some(Bounds::Int(i64::from(*s.min_opt()?), i64::from(*s.max_opt()?))),
+            Statistics::Int64(s) => Some(Bounds::Int(*s.min_opt()?, *s.max_opt()?)),
+            Statistics::ByteArray(s) if s.min_is_exact() && s.max_is_exact() => {
+                let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
+                Some(Bounds::Text(text(s.min_bytes_opt()?)?, text(s.max_bytes_opt()?)?))
+            }
+            _ => None,
+        }
+    }
+
+    fn join(self, other: Bounds) -> Bounds {
+        match (self, other) {
+            (Bounds::Int(a, b), Bounds::Int(c, d)) => Bounds::Int(a.min(c), b.max(d)),
+            (Bounds::Text(a, b), Bounds::Text(c, d)) => Bounds::Text(a.min(c), b.max(d)),
+            // One column has one physical type.
+            (this, _) => this,
+        }
+    }
+
+    fn to_json(&self, is_time: bool) -> (Value, Value) {
+        match self {
+            // Delta keeps milliseconds: the minimum is rounded down, the maximum up.
+            Bounds::Int(min, max) if is_time => {
+                (json!(iso_millis(min.div_euclid(1_000))), json!(iso_millis(-(-max).div_euclid(1_000))))
+            }
+            Bounds::Int(min, max) => (json!(min), json!(max)),
+            Bounds::Text(min, max) => (json!(min), json!(max)),
+        }
+    }
+}
+
+fn iso_millis(millis: i64) -> String {
+    let (days, rest) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
+    let (year, month, day) = crate::record::value::civil_from_days(days);
+    let (seconds, millis) = (rest / 1_000, rest % 1_000);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{millis:03}Z",
+        seconds / 3_600,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}

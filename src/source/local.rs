@@ -1,0 +1,214 @@
+//! Local sources: files, folders (recursive), globs, standard input.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::decode;
+use crate::error::{Error, ErrorKind, Result};
+
+/// One log object to take in.
+#[derive(Debug, Clone)]
+pub struct LogObject {
+    /// The file that holds it.
+    pub path: PathBuf,
+    /// Its key: the path below the source's root, `/`-separated.
+    pub key: String,
+    /// Size of the file in bytes.
+    pub size: u64,
+    /// When the file was last changed.
+    pub modified: Option<SystemTime>,
+}
+
+/// A file below a folder that was not taken for a log object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// Endings of files that lie beside logs and are none. Log objects as S3 names them have no ending.
+const NOT_LOGS: [&str; 16] = [
+    "md", "json", "jsonl", "ndjson", "parquet", "csv", "tsv", "html", "sql", "toml", "yaml", "yml", "py",
+    "sh", "crc", "tmp",
+];
+
+/// The log objects of a list of SOURCE words, in a stable order; an iterator.
+#[derive(Debug)]
+pub struct Sources {
+    pending: std::vec::IntoIter<Root>,
+    walk: Option<(PathBuf, walkdir::IntoIter)>,
+    /// Keeps the copies of standard input and of pipes alive.
+    _spools: Vec<tempfile::NamedTempFile>,
+}
+
+#[derive(Debug)]
+enum Root {
+    File { path: PathBuf, key: String },
+    Folder(PathBuf),
+}
+
+/// What [`Sources`] yields.
+#[derive(Debug)]
+pub enum Found {
+    /// A log object.
+    Object(LogObject),
+    /// A file that is none.
+    Skipped(Skipped),
+    /// Something that cannot be read; the rest goes on.
+    Unreadable(Error),
+}
+
+impl Sources {
+    /// Resolves `words`: each a file, a folder, a glob, or `-` for standard input (copied to a temporary file).
+    ///
+    /// Errors when a word names nothing, or an `s3://` location.
+    pub fn open(words: &[String]) -> Result<Self> {
+        let mut roots = Vec::new();
+        let mut spools: Vec<tempfile::NamedTempFile> = Vec::new();
+        let mut stdin_taken = false;
+        for word in words {
+            if word == "-" {
+                if std::mem::replace(&mut stdin_taken, true) {
+                    return Err(Error::usage("standard input (-) is named twice"));
+                }
+                let file = decode::spool(std::io::stdin().lock())?;
+                roots.push(Root::File { path: file.path().to_owned(), key: "-".to_owned() });
+                spools.push(file);
+                continue;
+            }
+            if word.starts_with("s3://") {
+                return Err(Error::usage("reading from s3:// is not part of this build")
+                    .with_context("source", word.clone())
+                    .with_hint("copy the log objects first, for example with: aws s3 sync"));
+            }
+            let path = Path::new(word);
+            if path.symlink_metadata().is_ok() {
+                roots.push(root(path, &mut spools)?);
+                continue;
+            }
+            let before = roots.len();
+            let matches = glob::glob(word).map_err(|e| {
+                Error::usage("not a path and not a glob").with_context("source", word.clone()).with_source(e)
+            })?;
+            for path in matches {
+                let path = path.map_err(|e| {
+                    Error::io(
+                        "list",
+                        e.path().to_owned(),
+                        std::io::Error::new(e.error().kind(), e.to_string()),
+                    )
+                })?;
+                roots.push(root(&path, &mut spools)?);
+            }
+            if roots.len() == before {
+                return Err(Error::new(
+                    ErrorKind::NotFound,
+                    "no such file or folder, and no file matches it",
+                )
+                .with_context("source", word.clone())
+                .with_hint("name a file, a folder, a glob, or - for standard input"));
+            }
+        }
+        if roots.is_empty() {
+            return Err(Error::usage("no source was named"));
+        }
+        Ok(Self { pending: roots.into_iter(), walk: None, _spools: spools })
+    }
+}
+
+fn root(path: &Path, spools: &mut Vec<tempfile::NamedTempFile>) -> Result<Root> {
+    let metadata = path.metadata().map_err(|e| Error::io("read source", path, e))?;
+    if metadata.is_dir() {
+        std::fs::read_dir(path).map_err(|e| Error::io("list folder", path, e))?;
+        return Ok(Root::Folder(path.to_owned()));
+    }
+    let opened = std::fs::File::open(path).map_err(|e| Error::io("read source", path, e))?;
+    let key = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
+    let key = key.into_owned();
+    if metadata.is_file() {
+        return Ok(Root::File { path: path.to_owned(), key });
+    }
+    // A pipe, as in `s3trail ingest <(aws s3 cp ...)`: it can be read once only.
+    let file = decode::spool(opened)?;
+    let path = file.path().to_owned();
+    spools.push(file);
+    Ok(Root::File { path, key })
+}
+
+/// The key of `path` below `root`: `/`-separated; bytes that are not UTF-8 become U+FFFD.
+fn key_below(root: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    let parts: Vec<_> = below.components().map(|c| c.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
+}
+
+impl Iterator for Sources {
+    type Item = Found;
+
+    fn next(&mut self) -> Option<Found> {
+        loop {
+            if let Some((root, walk)) = &mut self.walk {
+                match walk.next() {
+                    Some(entry) => match found(root, entry) {
+                        Some(found) => return Some(found),
+                        None => continue,
+                    },
+                    None => self.walk = None,
+                }
+            }
+            match self.pending.next()? {
+                Root::File { path, key } => return Some(object(path, key)),
+                Root::Folder(path) => {
+                    let walk = walkdir::WalkDir::new(&path).follow_links(true).sort_by_file_name();
+                    self.walk = Some((path, walk.into_iter()));
+                }
+            }
+        }
+    }
+}
+
+fn object(path: PathBuf, key: String) -> Found {
+    match path.metadata() {
+        Ok(m) if m.is_file() => {
+            let (size, modified) = (m.len(), m.modified().ok());
+            Found::Object(LogObject { path, key, size, modified })
+        }
+        Ok(_) => Found::Skipped(Skipped { path, reason: "not a regular file" }),
+        Err(e) => Found::Unreadable(Error::io("read log object", &path, e)),
+    }
+}
+
+fn found(root: &Path, entry: walkdir::Result<walkdir::DirEntry>) -> Option<Found> {
+    let entry = match entry {
+        Ok(entry) => entry,
+        Err(e) => {
+            let path = e.path().unwrap_or(root).to_owned();
+            let error = Error::new(ErrorKind::Io, "cannot list")
+                .with_context("path", path.display().to_string())
+                .with_source(e);
+            return Some(Found::Unreadable(error));
+        }
+    };
+    let file_type = entry.file_type();
+    if file_type.is_dir() {
+        return None;
+    }
+    let path = entry.path();
+    let name = entry.file_name().to_string_lossy();
+    let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    let reason = if !file_type.is_file() {
+        Some("not a regular file")
+    } else if name.starts_with('.') {
+        Some("a hidden file")
+    } else if ending.is_some_and(|e| NOT_LOGS.contains(&&*e)) {
+        Some("its ending is not that of a log object")
+    } else {
+        None
+    };
+    match reason {
+        Some(reason) => Some(Found::Skipped(Skipped { path: path.to_owned(), reason })),
+        None => Some(object(path.to_owned(), key_below(root, path))),
+    }
+}
