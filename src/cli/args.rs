@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::generate::GenerateArgs;
+use super::generate::{GenerateArgs, size};
 use crate::report::Format;
 
 /// Amazon S3 server access logs into a lake that SQL can ask: nothing lost, nothing twice.
@@ -216,28 +216,6 @@ fn ratio(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
         _ => Err("a number from 0 to 1".to_owned()),
-    }
-}
-
-/// `500`, `64KB`, `1.5GB`, `2GiB` in bytes.
-pub(super) fn size(text: &str) -> Result<u64, String> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
-        "k" | "kb" => 1e3,
-        "m" | "mb" => 1e6,
-        "g" | "gb" => 1e9,
-        "t" | "tb" => 1e12,
-        "kib" => 1024.0,
-        "mib" => 1024.0 * 1024.0,
-        "gib" => 1024.0 * 1024.0 * 1024.0,
-        "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
-        _ => return Err("write a size such as 500MB or 2GiB".to_owned()),
-    };
-    match text[..digits].parse::<f64>() {
-        Ok(n) if n * unit >= 1.0 && n * unit < u64::MAX as f64 => Ok((n * unit) as u64),
-        _ => Err("write a size such as 500MB or 2GiB".to_owned()),
     }
 }
 

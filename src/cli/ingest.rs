@@ -112,10 +112,15 @@ pub(super) fn print_summary(summary: &Summary, dry_run: bool, ui: &Ui) {
         ));
     }
     if !dry_run {
-        ui.say(&format!("  {} of Parquet in {} commits", text::bytes(summary.bytes_out), summary.commit_batches));
+        ui.say(&format!(
+            "  {} of Parquet in {} commits",
+            text::bytes(summary.bytes_out),
+            summary.commit_batches
+        ));
     }
     if !summary.quirks.is_empty() {
-        let quirks: Vec<_> = summary.quirks.iter().map(|(name, n)| format!("{name} {}", text::count(*n))).collect();
+        let quirks: Vec<_> =
+            summary.quirks.iter().map(|(name, n)| format!("{name} {}", text::count(*n))).collect();
         ui.say(&format!("  quirks: {}", quirks.join(", ")));
     }
 }

@@ -15,17 +15,17 @@ pub(super) async fn run(args: LakeArgs, settings: &Settings, ui: &Ui) -> Result<
         LakeCommand::Status(target) => status(&target, settings, ui).await,
         LakeCommand::Verify(target) => verify(&target, settings, ui).await,
         LakeCommand::Vacuum { target, older_than, dry_run } => {
-            let lake = open(&target, settings, ui).await?;
+            let mut lake = open(&target, settings, ui).await?;
             let vacuumed = lake.vacuum(older_than, dry_run).await?;
             if target.json {
                 return print_json(&vacuumed);
             }
             println!(
-                "{} {} of {} and {} of dead runs",
+                "{} {} ({}) that no table refers to, and {} of dead runs",
                 if dry_run { "would remove" } else { "removed" },
-                text::counted(vacuumed.files, "file"),
-                text::bytes(vacuumed.bytes),
-                text::counted(vacuumed.intents, "intent"),
+                text::counted(vacuumed.removed.files, "file"),
+                text::bytes(vacuumed.removed.bytes),
+                text::counted(vacuumed.intents as u64, "intent"),
             );
             Ok(ExitCode::SUCCESS)
         }
@@ -41,4 +41,59 @@ fn print_json(value: &impl serde::Serialize) -> Result<ExitCode> {
         .map_err(|e| Error::new(ErrorKind::Internal, "cannot print as JSON").with_source(e))?;
     println!("{text}");
     Ok(ExitCode::SUCCESS)
+}
+
+async fn status(target: &LakeTarget, settings: &Settings, ui: &Ui) -> Result<ExitCode> {
+    let status = open(target, settings, ui).await?.status().await?;
+    if target.json {
+        return print_json(&status);
+    }
+    println!("lake {}", text::escape_for_terminal(&status.location));
+    for table in &status.tables {
+        println!(
+            "  {:<12} {:>14} rows {:>8} files {:>10}   version {}, last commit {}",
+            table.table.name(),
+            text::count(table.rows),
+            text::count(table.content.files),
+            text::bytes(table.content.bytes),
+            table.version,
+            table.last_commit.as_deref().unwrap_or("unknown"),
+        );
+    }
+    if let (Some(first), Some(last)) = (&status.first_time, &status.last_time) {
+        println!("  records from {first} to {last}");
+    }
+    println!(
+        "  uncommitted remains: {} ({}), pending intents: {}, replaced files kept: {}",
+        text::counted(status.remains.files, "file"),
+        text::bytes(status.remains.bytes),
+        status.pending_intents,
+        text::count(status.replaced.files),
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn verify(target: &LakeTarget, settings: &Settings, ui: &Ui) -> Result<ExitCode> {
+    let verification = open(target, settings, ui).await?.verify().await?;
+    let sound = verification.problems.is_empty();
+    if target.json {
+        print_json(&verification)?;
+    } else {
+        for problem in &verification.problems {
+            println!("{problem}");
+        }
+        println!(
+            "{}: {} log objects, {} rows in {} ({}) read",
+            if sound {
+                "sound".to_owned()
+            } else {
+                text::counted(verification.problems.len() as u64, "problem")
+            },
+            text::count(verification.log_objects),
+            text::count(verification.rows),
+            text::counted(verification.read.files, "file"),
+            text::bytes(verification.read.bytes),
+        );
+    }
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(TROUBLE) })
 }

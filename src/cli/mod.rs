@@ -52,7 +52,8 @@ fn threads() -> usize {
 
 /// Runs `future` on a runtime with [`threads`] workers, and rayon's pool with as many.
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    let internal = |what: &str, e: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("{what}: {e}"));
+    let internal =
+        |what: &str, e: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("{what}: {e}"));
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads())
         .build_global()

@@ -24,7 +24,8 @@ impl Bar {
     pub fn new(words: &[String], quiet: bool) -> Self {
         let visible = !quiet && std::io::stderr().is_terminal();
         // Standard input and pipes can be opened only once.
-        let countable = visible && words.iter().all(|w| std::fs::metadata(w).is_ok_and(|m| m.is_file() || m.is_dir()));
+        let countable =
+            visible && words.iter().all(|w| std::fs::metadata(w).is_ok_and(|m| m.is_file() || m.is_dir()));
         let bar = match countable.then(|| total_bytes(words)).flatten() {
             Some(total) => ProgressBar::new(total),
             None if visible => ProgressBar::no_length(),
@@ -78,6 +79,10 @@ impl Progress for Bar {
 
     fn skipped(&self, skipped: &Skipped) {
         let path = skipped.path.display().to_string();
-        self.bar.println(format!("s3trail: note: skipped {}: {}", text::escape_for_terminal(&path), skipped.reason));
+        self.bar.println(format!(
+            "s3trail: note: skipped {}: {}",
+            text::escape_for_terminal(&path),
+            skipped.reason
+        ));
     }
 }

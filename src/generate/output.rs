@@ -65,10 +65,7 @@ pub(super) fn run(
             let Ok(mut batch) = to_fill.recv() else { break };
             let count = batch_slices.min(world.slices() - next);
             batch.resize_with(count as usize, Slice::default);
-            batch
-                .par_iter_mut()
-                .enumerate()
-                .for_each(|(i, slice)| render(world, next + i as u64, slice));
+            batch.par_iter_mut().enumerate().for_each(|(i, slice)| render(world, next + i as u64, slice));
             if full.send(batch).is_err() {
                 break;
             }

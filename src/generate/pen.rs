@@ -430,7 +430,8 @@ impl<'w> Pen<'w> {
             }
             _ => {
                 self.slice.bytes.extend_from_slice(self.rng.pick(GARBAGE).as_bytes());
-                field(&mut self.slice.bytes, &self.host_id);
+                self.slice.bytes.push(b' ');
+                put_random(&mut self.slice.bytes, &mut self.rng, BASE32, 16);
             }
         }
         self.slice.bytes.push(b'\n');

@@ -163,7 +163,7 @@ pub async fn ingest(
 /// The source id of the commit protocol: a stable hash of the bucket read, or `local`.
 pub fn source_id(log_bucket: Option<&str>) -> String {
     match log_bucket {
-        Some(bucket) => format!("b{:016x}", twox_hash::XxHash3_64::oneshot(bucket.as_bytes())),
+        Some(bucket) => format!("b{:016x}", twox_hash::XxHash3_128::oneshot(bucket.as_bytes()) as u64),
         None => "local".to_owned(),
     }
 }

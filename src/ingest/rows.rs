@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, Int64Builder, RecordBatch, StringViewBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BinaryBuilder, Int64Builder, RecordBatch, StringViewArray, StringViewBuilder,
+    TimestampMicrosecondBuilder,
 };
 
 use crate::error::{Error, ErrorKind, Result};
@@ -54,13 +55,12 @@ fn batch(table: Table, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
         .map_err(|e| Error::new(ErrorKind::Internal, "columns do not fit the schema").with_source(e))
 }
 
+fn text<'t>(values: impl Iterator<Item = Option<&'t str>>) -> ArrayRef {
+    Arc::new(values.collect::<StringViewArray>())
+}
+
 /// The rows as a batch of `log_objects`.
 pub(super) fn log_objects(rows: &[&ObjectRow], common: &Common<'_>) -> Result<RecordBatch> {
-    let text = |get: &dyn Fn(&ObjectRow) -> Option<&str>| -> ArrayRef {
-        let mut column = StringViewBuilder::with_capacity(rows.len());
-        rows.iter().for_each(|row| column.append_option(get(row)));
-        Arc::new(column.finish())
-    };
     let int = |get: &dyn Fn(&ObjectRow) -> u64| -> ArrayRef {
         let mut column = Int64Builder::with_capacity(rows.len());
         rows.iter().for_each(|row| column.append_value(get(row) as i64));
@@ -72,22 +72,22 @@ pub(super) fn log_objects(rows: &[&ObjectRow], common: &Common<'_>) -> Result<Re
         Arc::new(column.finish())
     };
     let columns = vec![
-        text(&|_| common.log_bucket),
-        text(&|row| Some(&row.key)),
-        text(&|row| Some(&row.etag)),
+        text(rows.iter().map(|_| common.log_bucket)),
+        text(rows.iter().map(|row| Some(row.key.as_str()))),
+        text(rows.iter().map(|row| Some(row.etag.as_str()))),
         int(&|row| row.size_bytes),
         time(&|row| row.last_modified_us),
-        text(&|row| Some(row.layout)),
+        text(rows.iter().map(|row| Some(row.layout))),
         time(&|row| row.delivered_at_us),
-        text(&|row| row.source_bucket.as_deref()),
+        text(rows.iter().map(|row| row.source_bucket.as_deref())),
         int(&|row| row.records),
         int(&|row| row.rejects),
         int(&|row| row.duplicates),
         int(&|row| row.lines),
         time(&|row| row.first_time.map(|t| t * 1_000_000)),
         time(&|row| row.last_time.map(|t| t * 1_000_000)),
-        text(&|_| Some(common.source_id)),
-        text(&|_| Some(common.commit_batch)),
+        text(rows.iter().map(|_| Some(common.source_id))),
+        text(rows.iter().map(|_| Some(common.commit_batch))),
         time(&|_| Some(common.ingested_at_us)),
     ];
     batch(Table::LogObjects, columns)

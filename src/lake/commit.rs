@@ -176,9 +176,12 @@ impl Lake {
             let references = self.all_referenced().await?;
             for intent in gone {
                 let parts = intent.body.map(|body| body.parts).unwrap_or_default();
-                for part in parts.iter().filter(|part| !references[part.table as usize].contains(&part.path))
-                {
-                    self.delete_part(part).await?;
+                for part in &parts {
+                    let known = references[part.table as usize].contains(&part.path);
+                    if !known && self.delete_part(part).await? {
+                        outcome.files_removed += 1;
+                        outcome.bytes_removed += part.size_bytes;
+                    }
                 }
                 self.remove_intent(&intent.location).await?;
                 outcome.discarded += 1;
@@ -206,7 +209,8 @@ impl Lake {
     /// [`ErrorKind::Conflict`] when the source committed through another process since the ledger was read: then
     /// nothing of this attempt is visible and its intent is gone; discard the files, recover, read the ledger again
     /// and do the batch again. Any other error leaves the batch either invisible or committed, for the next
-    /// [`Lake::recover`] to settle; [`Lake::discard`] is safe to call in both cases.
+    /// [`Lake::recover`] to settle, as does giving up this future half-way; [`Lake::discard`] is safe to call in
+    /// every case.
     pub async fn commit(&mut self, attempt: &Attempt, parts: &[PartFile]) -> Result<()> {
         let covered = self.covered(&attempt.source_id).await?;
         let intent = self.intent(attempt, parts)?;
@@ -659,5 +663,476 @@ fn is_conflict(error: &DeltaTableError) -> bool {
                 | CommitConflictError::ProtocolChanged(_)
         ),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray, new_null_array};
+    use arrow::datatypes::Int64Type;
+    use parquet::arrow::ArrowWriter;
+    use tempfile::TempDir;
+
+    use super::super::Ledger;
+    use super::*;
+
+    const SOURCE: &str = "local";
+    /// 2026-01-01.
+    const DAY: i32 = 20_454;
+
+    async fn lake() -> (TempDir, Lake) {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::open_or_create(&place(&dir)).await.unwrap();
+        (dir, lake)
+    }
+
+    fn place(dir: &TempDir) -> String {
+        dir.path().join("lake").to_str().unwrap().to_owned()
+    }
+
+    /// A tiny Parquet file: the log object's key and etag, its two records and one reject, all else null.
+    fn part(lake: &Lake, table: Table, key: &str, event_date: Option<i32>, rows: usize) -> PartFile {
+        let text = |value: &str| Arc::new(StringViewArray::from(vec![value; rows])) as ArrayRef;
+        let number = |value: i64| Arc::new(Int64Array::from(vec![value; rows])) as ArrayRef;
+        let schema = table.file_schema();
+        let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+            "log_key" => text(key),
+            "etag" => text("0f"),
+            "source_id" => text(SOURCE),
+            "records" => number(2),
+            "rejects" => number(1),
+            "duplicates" => number(0),
+            "lines" => number(3),
+            _ => new_null_array(field.data_type(), rows),
+        });
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap();
+        let name = format!("part-{}.parquet", uuid::Uuid::new_v4());
+        let path = match table {
+            Table::AccessLogs => format!("event_date={}/{name}", partition_value(event_date)),
+            Table::LogObjects | Table::Rejects => name,
+        };
+        let file = lake.table_dir(table).join(&path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let mut writer = ArrowWriter::try_new(File::create(&file).unwrap(), schema, None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        PartFile {
+            table,
+            path,
+            event_date,
+            size_bytes: file.metadata().unwrap().len(),
+            rows: rows as u64,
+            stats: json!({"numRecords": rows, "nullCount": {"time": rows}}).to_string(),
+        }
+    }
+
+    /// The files of a commit batch of one log object.
+    fn batch(lake: &Lake, key: &str) -> Vec<PartFile> {
+        vec![
+            part(lake, Table::AccessLogs, key, Some(DAY), 1),
+            part(lake, Table::AccessLogs, key, None, 1),
+            part(lake, Table::Rejects, key, None, 1),
+            part(lake, Table::LogObjects, key, None, 1),
+        ]
+    }
+
+    fn files(lake: &Lake, parts: &[PartFile]) -> Vec<PathBuf> {
+        parts.iter().map(|part| lake.table_dir(part.table).join(&part.path)).collect()
+    }
+
+    /// Rows of access_logs, rejects and log_objects, as a reader who opens the lake now sees them.
+    async fn rows(lake: &Lake) -> [i64; 3] {
+        let fresh = Lake::open(lake.root().to_str().unwrap()).await.unwrap();
+        let mut counts = [0; 3];
+        for (count, table) in counts.iter_mut().zip([Table::AccessLogs, Table::Rejects, Table::LogObjects]) {
+            let batches = fresh.sql(&format!("SELECT count(*) AS n FROM {table}")).await.unwrap();
+            *count = batches[0].column(0).as_primitive::<Int64Type>().value(0);
+        }
+        counts
+    }
+
+    async fn ingest(lake: &mut Lake, key: &str) -> Vec<PartFile> {
+        let parts = batch(lake, key);
+        let attempt = lake.begin(SOURCE).await.unwrap();
+        lake.commit(&attempt, &parts).await.unwrap();
+        parts
+    }
+
+    /// An attempt that stops after step 2.
+    async fn stop_after_intent(lake: &mut Lake, key: &str) -> (Intent, Vec<PartFile>) {
+        let parts = batch(lake, key);
+        let attempt = lake.begin(SOURCE).await.unwrap();
+        let intent = lake.intent(&attempt, &parts).unwrap();
+        lake.write_intent(&intent).await.unwrap();
+        (intent, parts)
+    }
+
+    fn make_old(path: &std::path::Path) {
+        let before = SystemTime::now() - 2 * DEAD_AFTER;
+        File::options().write(true).open(path).unwrap().set_modified(before).unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_no_lake_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let kind = |outcome: Result<Lake>| outcome.unwrap_err().kind();
+        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        assert_eq!(kind(Lake::open(&path("missing")).await), ErrorKind::NotFound);
+        assert_eq!(kind(Lake::open("").await), ErrorKind::Usage);
+        for location in ["s3://amzn-s3-demo-bucket/lake", "gs://amzn-s3-demo-bucket/lake"] {
+            assert_eq!(kind(Lake::open(location).await), ErrorKind::Usage);
+            assert_eq!(kind(Lake::open_or_create(location).await), ErrorKind::Usage);
+        }
+        std::fs::write(path("file"), "x").unwrap();
+        assert_eq!(kind(Lake::open(&path("file")).await), ErrorKind::Lake);
+        assert_eq!(kind(Lake::open_or_create(&path("file")).await), ErrorKind::Lake);
+        std::fs::create_dir_all(path("full/access_logs")).unwrap();
+        assert_eq!(kind(Lake::open(&path("full")).await), ErrorKind::Lake);
+        assert_eq!(kind(Lake::open_or_create(&path("full")).await), ErrorKind::Lake);
+        assert!(!dir.path().join("full/_s3trail").exists());
+        std::fs::create_dir_all(path("mount/lost+found")).unwrap();
+        assert_eq!(kind(Lake::open(&path("mount")).await), ErrorKind::Lake);
+        Lake::open_or_create(&path("mount")).await.unwrap();
+        let lake = Lake::open(&path("mount")).await.unwrap();
+        std::fs::write(lake.root().join("_s3trail/lake.json"), "{\"format\": 2}").unwrap();
+        assert_eq!(kind(Lake::open(&path("mount")).await), ErrorKind::Lake);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn two_create_one_lake() {
+        let dir = tempfile::tempdir().unwrap();
+        let tasks: Vec<_> = (0..4)
+            .map(|_| {
+                let place = place(&dir);
+                tokio::spawn(async move { Lake::open_or_create(&place).await })
+            })
+            .collect();
+        for task in tasks {
+            let lake = task.await.unwrap().unwrap();
+            for table in Table::ALL {
+                assert_eq!(lake.version(table).unwrap(), 0);
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_unfinished_creation_is_completed_but_a_lost_table_is_not_replaced() {
+        let (dir, mut lake) = lake().await;
+        for table in [Table::AccessLogs, Table::Rejects] {
+            std::fs::remove_dir_all(lake.table_dir(table)).unwrap();
+        }
+        assert_eq!(Lake::open(&place(&dir)).await.unwrap_err().kind(), ErrorKind::Lake);
+        lake = Lake::open_or_create(&place(&dir)).await.unwrap();
+        ingest(&mut lake, "a").await;
+        for table in Table::ALL {
+            let (here, away) = (lake.table_dir(table), dir.path().join("away"));
+            std::fs::rename(&here, &away).unwrap();
+            assert_eq!(Lake::open_or_create(&place(&dir)).await.unwrap_err().kind(), ErrorKind::Lake);
+            assert!(!here.exists());
+            std::fs::rename(&away, &here).unwrap();
+        }
+        assert_eq!(rows(&lake).await, [2, 1, 1]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_commit_is_visible_in_all_tables() {
+        let (_dir, mut lake) = lake().await;
+        assert_eq!(lake.recover().await.unwrap(), Recovery::default());
+        assert!(lake.ledger().await.unwrap().is_empty());
+        ingest(&mut lake, "logs/a").await;
+        ingest(&mut lake, "logs/b").await;
+        assert_eq!(rows(&lake).await, [4, 2, 2]);
+        let ledger = lake.ledger().await.unwrap();
+        assert_eq!(ledger.len(), 2);
+        assert!(ledger.contains(None, "logs/a", "0f"));
+        assert!(!ledger.contains(None, "logs/a", "1f"));
+        let dated = "SELECT count(*) AS n FROM access_logs WHERE event_date = DATE '2026-01-01'";
+        assert_eq!(lake.sql(dated).await.unwrap()[0].column(0).as_primitive::<Int64Type>().value(0), 2);
+        assert!(lake.intents().await.unwrap().is_empty());
+
+        let attempt = lake.begin(SOURCE).await.unwrap();
+        lake.commit(&attempt, &[]).await.unwrap();
+        assert_eq!(lake.txn(Table::LogObjects, SOURCE).await.unwrap(), Some(attempt.n));
+        assert_eq!(lake.commit(&attempt, &[]).await.unwrap_err().kind(), ErrorKind::Conflict);
+        assert!(lake.begin(SOURCE).await.unwrap().n > attempt.n);
+        assert_eq!(lake.begin("../up").await.unwrap_err().kind(), ErrorKind::Internal);
+
+        let report = lake.verify().await.unwrap();
+        assert_eq!(report.problems, Vec::<String>::new());
+        assert_eq!((report.log_objects, report.read.files, report.rows), (2, 8, 8));
+        let status = lake.status().await.unwrap();
+        assert_eq!(status.tables.iter().map(|table| table.rows).collect::<Vec<_>>(), [4, 2, 2]);
+        assert_eq!((status.first_time, status.pending_intents, status.remains.files), (None, 0, 0));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_second_of_two_writers_gets_a_conflict() {
+        let (dir, mut first) = lake().await;
+        let mut second = Lake::open(&place(&dir)).await.unwrap();
+        second.recover().await.unwrap();
+        second.ledger().await.unwrap();
+        ingest(&mut first, "a").await;
+
+        // Neither a later attempt nor a refresh helps: the ledger does not know `a`.
+        second.refresh().await.unwrap();
+        let attempt = second.begin(SOURCE).await.unwrap();
+        let parts = batch(&second, "a");
+        let error = second.commit(&attempt, &parts).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(second.intents().await.unwrap().is_empty());
+        assert_eq!(rows(&first).await, [2, 1, 1]);
+        second.discard(&parts).await.unwrap();
+        assert!(files(&second, &parts).iter().all(|file| !file.exists()));
+
+        second.recover().await.unwrap();
+        assert!(second.ledger().await.unwrap().contains(None, "a", "0f"));
+        ingest(&mut second, "b").await;
+        assert_eq!(rows(&first).await, [4, 2, 2]);
+
+        // Another source does not mind.
+        let other = first.begin("other").await.unwrap();
+        let parts = batch(&first, "c");
+        first.commit(&other, &parts).await.unwrap();
+        assert_eq!(rows(&first).await, [6, 3, 3]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_commit_that_slips_in_between_is_seen_by_delta() {
+        let (dir, mut lake) = lake().await;
+        let (intent, _) = stop_after_intent(&mut lake, "a").await;
+        let mut other = Lake::open(&place(&dir)).await.unwrap();
+        ingest(&mut other, "b").await;
+        // As if the check of step 3 had been made before.
+        assert!(matches!(lake.append(Table::AccessLogs, &intent).await.unwrap(), Append::Again));
+        assert!(
+            matches!(lake.decide(&intent, None).await, Decision::Lost(e) if e.kind() == ErrorKind::Conflict)
+        );
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_crash_before_the_commit_point_leaves_nothing() {
+        let (dir, mut lake) = lake().await;
+        let (_, parts) = stop_after_intent(&mut lake, "a").await;
+        let mut next = Lake::open(&place(&dir)).await.unwrap();
+        assert_eq!(next.recover().await.unwrap().left_alone, 1);
+        next.discard(&parts).await.unwrap();
+        assert!(files(&next, &parts).iter().all(|file| file.exists()));
+        assert_eq!(rows(&next).await, [0, 0, 0]);
+
+        ingest(&mut next, "b").await;
+        let recovery = next.recover().await.unwrap();
+        assert_eq!((recovery.discarded, recovery.files_removed), (1, 4));
+        assert!(files(&next, &parts).iter().all(|file| !file.exists()));
+        assert_eq!(next.recover().await.unwrap(), Recovery::default());
+        assert_eq!(rows(&next).await, [2, 1, 1]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_dead_attempt_is_fenced_before_its_files_go() {
+        let (dir, mut sleeper) = lake().await;
+        let (intent, parts) = stop_after_intent(&mut sleeper, "a").await;
+        make_old(&local(sleeper.root(), &intent.location().unwrap()));
+        let mut next = Lake::open(&place(&dir)).await.unwrap();
+        next.ledger().await.unwrap();
+        let recovery = next.recover().await.unwrap();
+        assert_eq!((recovery.discarded, recovery.left_alone), (1, 0));
+        assert!(files(&next, &parts).iter().all(|file| !file.exists()));
+        // The sleeper wakes up where it was.
+        let decision = sleeper.decide(&intent, None).await;
+        assert!(matches!(decision, Decision::Lost(e) if e.kind() == ErrorKind::Conflict));
+        // And whoever fenced it goes on.
+        ingest(&mut next, "b").await;
+        assert_eq!(rows(&next).await, [2, 1, 1]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_crash_after_the_commit_point_loses_nothing() {
+        let (dir, mut lake) = lake().await;
+        ingest(&mut lake, "a").await;
+        for steps in 0..=2 {
+            let done = &[Table::Rejects, Table::LogObjects][..steps];
+            let key = format!("b{steps}");
+            let before = rows(&lake).await;
+            let covered = lake.covered(SOURCE).await.unwrap();
+            let (intent, parts) = stop_after_intent(&mut lake, &key).await;
+            assert!(matches!(lake.decide(&intent, covered).await, Decision::Committed));
+            for table in done {
+                assert!(matches!(lake.append(*table, &intent).await.unwrap(), Append::Done(_)));
+            }
+            let mut next = Lake::open(&place(&dir)).await.unwrap();
+            let at_risk = next.verify().await.unwrap().problems.len();
+            assert_eq!(at_risk > 0, steps < 2);
+            next.discard(&parts).await.unwrap();
+
+            // Without recovery nobody may go on for this source.
+            if steps < 2 {
+                let attempt = next.begin(SOURCE).await.unwrap();
+                assert_eq!(next.commit(&attempt, &[]).await.unwrap_err().kind(), ErrorKind::Conflict);
+            }
+            assert_eq!(next.recover().await.unwrap().rolled_forward, 1);
+            assert_eq!(next.recover().await.unwrap(), Recovery::default());
+            assert_eq!(lake.recover().await.unwrap(), Recovery::default());
+            assert_eq!(rows(&next).await, [before[0] + 2, before[1] + 1, before[2] + 1]);
+            assert!(next.ledger().await.unwrap().contains(None, &key, "0f"));
+            assert_eq!(next.verify().await.unwrap().problems, Vec::<String>::new());
+            lake = next;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_missing_intent_is_noticed() {
+        let (dir, mut lake) = lake().await;
+        let (intent, _) = stop_after_intent(&mut lake, "a").await;
+        assert!(matches!(lake.decide(&intent, None).await, Decision::Committed));
+        lake.remove_intent(&intent.location().unwrap()).await.unwrap();
+        let mut next = Lake::open(&place(&dir)).await.unwrap();
+        next.recover().await.unwrap();
+        assert_eq!(next.begin(SOURCE).await.unwrap_err().kind(), ErrorKind::Lake);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_intent_that_outlives_its_commit_does_no_harm() {
+        let (_dir, mut lake) = lake().await;
+        let parts = batch(&lake, "a");
+        let attempt = lake.begin(SOURCE).await.unwrap();
+        let intent = lake.intent(&attempt, &parts).unwrap();
+        lake.commit(&attempt, &parts).await.unwrap();
+        ingest(&mut lake, "b").await;
+        // Its removal failed, and another attempt followed.
+        lake.write_intent(&intent).await.unwrap();
+        let recovery = lake.recover().await.unwrap();
+        assert_eq!((recovery.discarded, recovery.files_removed), (1, 0));
+        lake.discard(&parts).await.unwrap();
+        assert_eq!(rows(&lake).await, [4, 2, 2]);
+        assert_eq!(lake.verify().await.unwrap().problems, Vec::<String>::new());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_vacuum_takes_what_nobody_names() {
+        let (_dir, mut lake) = lake().await;
+        let live = ingest(&mut lake, "a").await;
+        let loose = batch(&lake, "b");
+        let temporary = lake.table_dir(Table::Rejects).join("part-1.parquet.tmp");
+        std::fs::write(&temporary, "half").unwrap();
+        let notes = lake.table_dir(Table::Rejects).join("notes.txt");
+        std::fs::write(&notes, "mine").unwrap();
+        let (intent, pending) = stop_after_intent(&mut lake, "c").await;
+
+        let bytes = loose.iter().map(|part| part.size_bytes).sum::<u64>() + 4;
+        let status = lake.status().await.unwrap();
+        assert_eq!((status.remains.files, status.remains.bytes), (5, bytes));
+        assert_eq!(status.pending_intents, 1);
+        let nothing = lake.vacuum(DEAD_AFTER, false).await.unwrap();
+        assert_eq!((nothing.removed.files, nothing.removed.bytes, nothing.intents), (0, 0, 0));
+
+        let planned = lake.vacuum(Duration::ZERO, true).await.unwrap();
+        assert_eq!((planned.removed.files, planned.removed.bytes, planned.intents), (5, bytes, 0));
+        let done = lake.vacuum(Duration::ZERO, false).await.unwrap();
+        assert_eq!((done.removed, done.intents), (planned.removed, 0));
+        assert!(files(&lake, &loose).iter().all(|file| !file.exists()) && !temporary.exists());
+        assert!(files(&lake, &live).iter().chain(&files(&lake, &pending)).all(|file| file.exists()));
+        assert!(notes.exists());
+
+        make_old(&local(lake.root(), &intent.location().unwrap()));
+        let planned = lake.vacuum(DEAD_AFTER, true).await.unwrap();
+        let done = lake.vacuum(DEAD_AFTER, false).await.unwrap();
+        assert_eq!((done.removed, done.intents), (planned.removed, planned.intents));
+        assert_eq!((done.removed.files, done.intents), (4, 1));
+        assert_eq!(rows(&lake).await, [2, 1, 1]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn verify_names_what_is_wrong() {
+        let (_dir, mut lake) = lake().await;
+        let first = ingest(&mut lake, "a").await;
+        let first = files(&lake, &first);
+        let extra = vec![part(&lake, Table::AccessLogs, "b\u{1b}", Some(DAY), 1)];
+        let attempt = lake.begin(SOURCE).await.unwrap();
+        lake.commit(&attempt, &extra).await.unwrap();
+        let problems = lake.verify().await.unwrap().problems;
+        assert_eq!(
+            problems,
+            [
+                "Log object b\\u{1b}: the ledger has 0 records and 0 rejects, access_logs has 1 rows and rejects \
+              has 0."
+            ]
+        );
+        let mut bytes = std::fs::read(&first[0]).unwrap();
+        bytes[4..40].fill(0xff);
+        std::fs::write(&first[0], bytes).unwrap();
+        std::fs::remove_file(&first[2]).unwrap();
+        let problems = lake.verify().await.unwrap().problems;
+        let names = |file: &PathBuf, word: &str| {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            problems.iter().any(|problem| problem.contains(name) && problem.contains(word))
+        };
+        assert!(names(&first[0], "damaged") && names(&first[2], "missing"), "{problems:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_intent_cannot_lead_out_of_the_lake() {
+        let (dir, mut lake) = lake().await;
+        let victim = dir.path().join("victim.parquet");
+        std::fs::write(&victim, "mine").unwrap();
+        for path in ["../../victim.parquet", "/victim.parquet", "_delta_log/x.parquet", "notes.txt"] {
+            let part = PartFile { path: path.to_owned(), ..part(&lake, Table::Rejects, "a", None, 1) };
+            let parts = std::slice::from_ref(&part);
+            assert_eq!(lake.discard(parts).await.unwrap_err().kind(), ErrorKind::Lake);
+            let attempt = lake.begin(SOURCE).await.unwrap();
+            assert_eq!(lake.commit(&attempt, parts).await.unwrap_err().kind(), ErrorKind::Lake);
+        }
+        assert!(victim.exists());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_long_log_is_checkpointed_and_read_again() {
+        let (dir, mut lake) = lake().await;
+        let mut parts = vec![part(&lake, Table::AccessLogs, "a", Some(DAY), 1)];
+        for n in 1..=2 * CHECKPOINT_EVERY as i64 {
+            let attempt = Attempt { source_id: SOURCE.to_owned(), n };
+            let intent = lake.intent(&attempt, &std::mem::take(&mut parts)).unwrap();
+            assert!(matches!(lake.append(Table::AccessLogs, &intent).await.unwrap(), Append::Done(_)));
+        }
+        let log = lake.table_dir(Table::AccessLogs).join("_delta_log");
+        assert!(log.join("_last_checkpoint").exists());
+        assert!(log.join("00000000000000000099.checkpoint.parquet").exists());
+        let fresh = Lake::open(&place(&dir)).await.unwrap();
+        assert_eq!(fresh.txn(Table::AccessLogs, SOURCE).await.unwrap(), Some(100));
+        assert_eq!(rows(&fresh).await, [1, 0, 0]);
+    }
+
+    #[test]
+    fn the_ledger_knows_an_object_by_any_root() {
+        let mut ledger = Ledger::default();
+        let bucket = Some("amzn-s3-demo-logs");
+        ledger.insert(bucket, "logs/2026/01/01/x.log", "e1");
+        ledger.insert(None, "z.log", "e2");
+        ledger.insert(bucket, "a/same.log", "e3");
+        ledger.insert(bucket, "b/same.log", "e3");
+        ledger.insert(bucket, "b/same.log", "e3");
+        assert_eq!(ledger.len(), 4);
+        for (log_bucket, key, etag, known) in [
+            (bucket, "logs/2026/01/01/x.log", "e1", true),
+            (None, "logs/2026/01/01/x.log", "e1", true),
+            (None, "01/x.log", "e1", true),
+            (None, "x.log", "e1", true),
+            (None, "mirror/logs/2026/01/01/x.log", "e1", true),
+            (bucket, "logs/2026/01/01/x.log", "e2", false),
+            (Some("amzn-s3-demo-other"), "logs/2026/01/01/x.log", "e1", false),
+            (None, "1/x.log", "e1", false),
+            (None, "mirrorlogs/2026/01/01/x.log", "e1", false),
+            (None, "logs/2026/01/02/x.log", "e1", false),
+            (bucket, "deep/z.log", "e2", true),
+            (bucket, "deepz.log", "e2", false),
+            (bucket, "b/same.log", "e3", true),
+            (bucket, "c/same.log", "e3", false),
+        ] {
+            assert_eq!(ledger.contains(log_bucket, key, etag), known, "{key} {etag}");
+        }
     }
 }

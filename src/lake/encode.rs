@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
@@ -155,7 +154,7 @@ fn sync_dir(dir: &Path) -> Result<()> {
 
 fn write_file(path: &Path, table: Table, batches: &[RecordBatch], durable: bool) -> Result<ParquetMetaData> {
     let file = File::create(path).map_err(|e| disk_error("create", path, e))?;
-    let out = BufWriter::with_capacity(1 << 20, file);
+    let mut out = BufWriter::with_capacity(1 << 20, file);
     let parquet_error = |e: parquet::errors::ParquetError| {
         // The cause of a failed write is the disk, which the writer wraps.
         let full = e.to_string().contains("No space left");
@@ -168,9 +167,8 @@ fn write_file(path: &Path, table: Table, batches: &[RecordBatch], durable: bool)
             error
         }
     };
-    let schema = table.file_schema();
-    let mut writer =
-        ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties(table))).map_err(parquet_error)?;
+    let mut writer = ArrowWriter::try_new(&mut out, table.file_schema(), Some(properties(table)))
+        .map_err(parquet_error)?;
     if table == Table::AccessLogs {
         let order = Order::of(batches);
         let refs: Vec<&RecordBatch> = batches.iter().collect();
@@ -183,8 +181,7 @@ fn write_file(path: &Path, table: Table, batches: &[RecordBatch], durable: bool)
             writer.write(batch).map_err(parquet_error)?;
         }
     }
-    let metadata = writer.finish().map_err(parquet_error)?;
-    let mut out = writer.into_inner().map_err(parquet_error)?;
+    let metadata = writer.close().map_err(parquet_error)?;
     out.flush().map_err(|e| disk_error("write", path, e))?;
     if durable {
         out.get_ref().sync_all().map_err(|e| disk_error("sync", path, e))?;

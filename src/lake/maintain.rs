@@ -396,7 +396,7 @@ impl Lake {
         Ok((u64::try_from(log_objects).unwrap_or(0), problems))
     }
 
-    async fn sql(&self, query: &str) -> Result<Vec<RecordBatch>> {
+    pub(super) async fn sql(&self, query: &str) -> Result<Vec<RecordBatch>> {
         let failed = |e| store_error("read the tables", &self.root, e);
         let context = SessionContext::new();
         for table in Table::ALL {

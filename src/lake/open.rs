@@ -6,8 +6,7 @@
 //! table is an unfinished creation only as long as the others are empty, and damage otherwise: an empty ledger
 //! put in place of a lost one would take everything in twice.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -263,7 +262,7 @@ impl Referenced {
 /// Flushes files and the folders that name them; files that are gone need none of it.
 pub(super) async fn sync(paths: Vec<PathBuf>) -> Result<()> {
     tokio::task::spawn_blocking(move || {
-        let mut folders = HashSet::new();
+        let mut folders: HashSet<&Path> = HashSet::new();
         for path in &paths {
             // Windows flushes only what is open for writing.
             match std::fs::OpenOptions::new().read(true).write(cfg!(windows)).open(path) {
@@ -271,7 +270,9 @@ pub(super) async fn sync(paths: Vec<PathBuf>) -> Result<()> {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(Error::io("flush", path, e)),
             }
-            folders.extend(path.parent());
+            if let Some(folder) = path.parent() {
+                folders.insert(folder);
+            }
         }
         for folder in folders {
             sync_folder(folder)?;

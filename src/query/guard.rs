@@ -1,7 +1,7 @@
 //! Queries only read, and only the tables of the lake.
 //!
-//! Two layers: the statement is checked as it is parsed, so that the refusal can say which word it is about; then the
-//! plan is checked by the engine's own rules. Neither layer knows what a query is for.
+//! Two layers: the statement is checked as it is parsed, so that the refusal can say which word it is about;
+//! then the plan is checked by the engine's own rules. Neither layer knows what a query is for.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;

@@ -3,10 +3,11 @@
 //! A value is parsed by its declared type and bound as a typed scalar; it never becomes part of the text of a
 //! query. Nothing here knows what a query does with it.
 //!
-//! How the types are bound: `int` Int64, `float` Float64, `text` Utf8, `bool` Boolean, `timestamp` Timestamp in
-//! microseconds UTC (the type of the `time` column, so that a comparison needs no cast and files can be skipped),
-//! `duration` an interval of nanoseconds only (so that it can be added to times and compared with differences of
-//! times: intervals with days compare day by day), lists a list of Utf8 for `array_has` and `ip_in_cidr`.
+//! How the types are bound: `int` Int64, `float` Float64, `text` Utf8, `bool` Boolean, `timestamp` Timestamp
+//! in microseconds UTC (the type of the `time` column, so that a comparison needs no cast and files can be
+//! skipped), `duration` an interval of nanoseconds only (so that it can be added to times and compared with
+//! differences of times: intervals with days compare day by day), lists a list of Utf8 for `array_has` and
+//! `ip_in_cidr`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -205,8 +206,9 @@ impl Params {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`](crate::error::ErrorKind::Usage) for a name that the query does not have (with those it
-    /// has), a value of the wrong type (with an example), a name given twice, a required value that is missing.
+    /// [`ErrorKind::Usage`](crate::error::ErrorKind::Usage) for a name that the query does not have (with
+    /// those it has), a value of the wrong type (with an example), a name given twice, a required value that
+    /// is missing.
     pub fn bind(query: &SavedQuery, given: &[(String, String)]) -> Result<Self> {
         Self::bind_at(query, given, Utc::now())
     }
@@ -242,9 +244,9 @@ impl Params {
         Ok(Self { values })
     }
 
-    /// The values for a query that somebody typed, which declares nothing: an integer, a number, `true` and `false`
-    /// by their looks, all else text. Quotes around a value make it text (`'111122223333'`), and so does a leading
-    /// zero.
+    /// The values for a query that somebody typed, which declares nothing: an integer, a number, `true` and
+    /// `false` by their looks, all else text. Quotes around a value make it text (`'111122223333'`), and so
+    /// does a leading zero.
     ///
     /// # Errors
     ///
@@ -358,7 +360,8 @@ fn text_list(texts: Vec<String>) -> ScalarValue {
     ScalarValue::List(ScalarValue::new_list_nullable(&texts, &DataType::Utf8))
 }
 
-/// Microseconds since the epoch of a time: RFC 3339, a date (its first instant, UTC), `now`, or `-` and a duration.
+/// Microseconds since the epoch of a time: RFC 3339, a date (its first instant, UTC), `now`, or `-` and a
+/// duration.
 pub fn parse_timestamp(text: &str, now: DateTime<Utc>) -> Option<i64> {
     if text == "now" {
         return Some(now.timestamp_micros());

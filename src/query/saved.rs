@@ -1,9 +1,9 @@
 //! Saved queries: `.sql` files with TOML front matter on leading `--!` lines.
 //!
-//! One file is one reviewed unit: what it asks, with which parameters, and what a hit means. The files of `queries/`
-//! are part of the program; a directory can add to them and replace them by name. Files are read strictly: an
-//! unknown key, a placeholder that is not declared, a parameter that is not used are errors with file and line.
-//! Whether the SQL runs is the engine's business.
+//! One file is one reviewed unit: what it asks, with which parameters, and what a hit means. The files of
+//! `queries/` are part of the program; a directory can add to them and replace them by name. Files are read
+//! strictly: an unknown key, a placeholder that is not declared, a parameter that is not used are errors with
+//! file and line. Whether the SQL runs is the engine's business.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -131,7 +131,8 @@ pub struct SavedQuery {
     pub tags: Vec<String>,
     /// Its parameters, by name.
     pub params: BTreeMap<String, ParamSpec>,
-    /// The whole file; front matter is a comment to SQL, so that lines in error messages are lines of the file.
+    /// The whole file; front matter is a comment to SQL, so that lines in error messages are lines of the
+    /// file.
     pub text: String,
     /// Where the file is: a path, or `queries/...` for those of the program.
     pub origin: String,
@@ -219,13 +220,13 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The queries of the program, and over them the `.sql` files anywhere under `overlay`: a new name is added, a
-    /// known one replaced.
+    /// The queries of the program, and over them the `.sql` files anywhere under `overlay`: a new name is
+    /// added, a known one replaced.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Query`] for a file that is not as it must be, [`ErrorKind::NotFound`] and [`ErrorKind::Io`] for a
-    /// directory or file that cannot be read.
+    /// [`ErrorKind::Query`] for a file that is not as it must be, [`ErrorKind::NotFound`] and
+    /// [`ErrorKind::Io`] for a directory or file that cannot be read.
     pub fn load(overlay: Option<&Path>) -> Result<Self> {
         let mut files = Vec::new();
         embedded(&EMBEDDED, &mut files);
@@ -293,7 +294,7 @@ fn files_under(directory: &Path) -> Result<Vec<(String, String)>> {
             Error::io("read the directory of saved queries", path, error.into())
         })?;
         let path = entry.path();
-        if !path.extension().is_some_and(|extension| extension == "sql") || path.is_dir() {
+        if path.extension().is_none_or(|extension| extension != "sql") || path.is_dir() {
             continue;
         }
         let text =

@@ -1,7 +1,7 @@
 //! Errors of the SQL engine in one line, with the way out.
 //!
-//! Unknown names get near matches and what there is instead; the rest of DataFusion's messages lose their layers and
-//! line breaks. Nothing here decides anything: the query has already failed.
+//! Unknown names get near matches and what there is instead; the rest of DataFusion's messages lose their
+//! layers and line breaks. Nothing here decides anything: the query has already failed.
 
 use std::collections::BTreeSet;
 

@@ -1,14 +1,14 @@
 //! Addresses: membership in a network, and what kind of network it is.
 //!
-//! IPv4 and IPv6 in any spelling; an IPv4 address written as IPv6 (`::ffff:192.0.2.1`) counts as IPv4. Published
-//! logs often mask addresses, so text that is no address is expected, and never an error.
+//! IPv4 and IPv6 in any spelling; an IPv4 address written as IPv6 (`::ffff:192.0.2.1`) counts as IPv4.
+//! Published logs often mask addresses, so text that is no address is expected, and never an error.
 
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
+use arrow::array::{ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{ScalarValue, plan_err};
 use datafusion::error::Result as DfResult;

@@ -2,8 +2,8 @@
 //!
 //! A family is a list of [`Spec`]s: name, arguments, documentation and how one row is computed. Everything
 //! about columns, constants and nulls is done here once, by [`TextFunction`]. Arguments are text of any Arrow
-//! kind (coerced to `Utf8View`), results are `Utf8View`. What the text says is never trusted: every input has a
-//! result, nothing here fails on a row.
+//! kind (coerced to `Utf8View`), results are `Utf8View`. What the text says is never trusted: every input has
+//! a result, nothing here fails on a row.
 
 mod ip;
 mod operation;

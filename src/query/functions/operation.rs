@@ -1,8 +1,8 @@
 //! What was done: the operation of a record, taken apart.
 //!
 //! Operations are an open vocabulary of AWS's: `REST.method.resource`, `WEBSITE.method.resource`,
-//! `SOAP.method.resource`, `BATCH.DELETE.OBJECT` and `S3.action.resource`. No complete list exists; the classes
-//! below go by method and resource, so that an operation never seen before still finds one.
+//! `SOAP.method.resource`, `BATCH.DELETE.OBJECT` and `S3.action.resource`. No complete list exists; the
+//! classes below go by method and resource, so that an operation never seen before still finds one.
 
 use std::borrow::Cow;
 

@@ -1,9 +1,9 @@
 //! Who asked: the requester of a record, taken apart.
 //!
-//! The forms of a requester, from real records of 2006 to 2026: null (anonymous; `Anonymous` about 2010, and the
-//! id of the AllUsers group before), 64 hex digits (an account's canonical id), an IAM or STS ARN of any
-//! partition, `AmazonS3` (lifecycle), `svc:NAME` (a service), the canonical id of the log delivery group, and a
-//! CloudFront origin access identity, whose ARN holds blanks.
+//! The forms of a requester, from real records of 2006 to 2026: null (anonymous; `Anonymous` about 2010, and
+//! the id of the AllUsers group before), 64 hex digits (an account's canonical id), an IAM or STS ARN of any
+//! partition, `AmazonS3` (lifecycle), `svc:NAME` (a service), the canonical id of the log delivery group, and
+//! a CloudFront origin access identity, whose ARN holds blanks.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,8 @@
 //! Which software asked: the user agent, reduced to one of a few stable names.
 //!
-//! An ordered table of text that a user agent contains; the first rule that matches names the family. Programs
-//! come before the SDK they are built on, and everything comes before browsers, whose names all the others borrow.
-//! A user agent is whatever its sender wrote: a family is a hint, never proof.
+//! An ordered table of text that a user agent contains; the first rule that matches names the family.
+//! Programs come before the SDK they are built on, and everything comes before browsers, whose names all the
+//! others borrow. A user agent is whatever its sender wrote: a family is a hint, never proof.
 
 use std::sync::LazyLock;
 

@@ -1,0 +1,37 @@
+--! id = "requests-per-hour"
+--! kind = "report"
+--! title = "Requests, errors and bytes per hour"
+--! description = """
+--! Newest hour first. The last hours are incomplete: S3 delivers most records within a few hours and some later. An
+--! hour without row had no record, which can mean no request, or no delivery."""
+--! tags = ["overview", "traffic"]
+--! [params.since]
+--! type = "timestamp"
+--! default = "1970-01-01"
+--! help = "Records from this time on"
+--! [params.until]
+--! type = "timestamp"
+--! default = "9999-12-31"
+--! help = "Records before this time"
+--! [params.bucket]
+--! type = "text"
+--! default = ""
+--! help = "Only this bucket; empty for all"
+--! [params.limit]
+--! type = "int"
+--! default = 168
+--! help = "At most this many rows"
+SELECT
+    date_trunc('hour', time) AS hour,
+    count(*) AS requests,
+    count(*) FILTER (WHERE http_status BETWEEN 400 AND 499) AS client_errors,
+    count(*) FILTER (WHERE http_status >= 500) AS server_errors,
+    coalesce(sum(bytes_sent), 0) AS bytes_sent,
+    approx_distinct(requester) AS requesters_approx,
+    approx_distinct(remote_ip) AS addresses_approx
+FROM access_logs
+WHERE time >= $since AND time < $until
+    AND ($bucket = '' OR bucket = $bucket)
+GROUP BY hour
+ORDER BY hour DESC
+LIMIT $limit

@@ -1,0 +1,437 @@
+//! Log objects in, tables out: what is in the lake after a run, after a second one, and after one that was killed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+use datafusion::prelude::SessionContext;
+use s3trail::batch::LineReader;
+use s3trail::generate::{self, Amount, Options};
+use s3trail::ingest::{IngestOptions, Silent, Summary, ingest};
+use s3trail::lake::{Lake, Table};
+use s3trail::source::Sources;
+
+use crate::common;
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(16 << 20)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn words(paths: &[&Path]) -> Vec<String> {
+    paths.iter().map(|p| p.to_str().unwrap().to_owned()).collect()
+}
+
+async fn take_in(lake: &mut Lake, sources: &[&Path], options: &IngestOptions) -> Summary {
+    let sources = Sources::open(&words(sources)).map_err(|e| e.report()).unwrap();
+    ingest(Some(lake), sources, options, &Silent).await.map_err(|e| e.report()).unwrap()
+}
+
+async fn open(dir: &Path) -> Lake {
+    Lake::open_or_create(dir.to_str().unwrap()).await.map_err(|e| e.report()).unwrap()
+}
+
+async fn rows(lake: &Lake, table: Table, sql: &str) -> Vec<RecordBatch> {
+    let context = SessionContext::new();
+    let provider = lake.provider(table).await.map_err(|e| e.report()).unwrap();
+    context.register_table(table.name(), provider).unwrap();
+    context.sql(sql).await.unwrap().collect().await.unwrap()
+}
+
+async fn count(lake: &Lake, table: Table) -> i64 {
+    let batches = rows(lake, table, &format!("SELECT count(*) FROM {table}")).await;
+    batches[0].column(0).as_primitive::<Int64Type>().value(0)
+}
+
+async fn assert_sound(lake: &mut Lake) {
+    let verification = lake.verify().await.map_err(|e| e.report()).unwrap();
+    assert_eq!(verification.problems, Vec::<String>::new());
+}
+
+/// (log key, offset, line with its LF) of every row of `access_logs`, sorted.
+async fn lines_of(lake: &Lake) -> Vec<(String, i64, Vec<u8>)> {
+    let mut out = Vec::new();
+    for batch in rows(lake, Table::AccessLogs, "SELECT * FROM access_logs").await {
+        let reader = LineReader::new(&batch).map_err(|e| e.report()).unwrap();
+        let keys = cast(batch.column_by_name("log_key").unwrap(), &DataType::Utf8).unwrap();
+        let offsets = batch.column_by_name("log_offset").unwrap().clone();
+        let bytes = batch.column_by_name("record_bytes").unwrap().clone();
+        for row in 0..batch.num_rows() {
+            let mut line = reader.line(row).expect("a row prints its line");
+            if line.len() < bytes.as_primitive::<Int64Type>().value(row) as usize {
+                line.push(b'\n');
+            }
+            assert_eq!(line.len() as i64, bytes.as_primitive::<Int64Type>().value(row));
+            let offset = offsets.as_primitive::<Int64Type>().value(row);
+            out.push((keys.as_string::<i32>().value(row).to_owned(), offset, line));
+        }
+    }
+    out.sort();
+    out
+}
+
+fn small_options() -> Options {
+    Options { amount: Amount::Records(3_000), records_per_object: Some(40), ..Options::default() }
+}
+
+/// A folder of generated log objects.
+fn generated(options: &Options) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("logs");
+    generate::generate(options, &out, &|_| {}).map_err(|e| e.report()).unwrap();
+    dir
+}
+
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut out = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let key = path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
+                out.insert(key, fs::read(path).unwrap());
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn every_row_prints_the_bytes_at_its_place() {
+    let options = Options {
+        quirk_rate: Some(0.2),
+        damage_rate: 0.02,
+        generations: vec![17, 18, 24, 25, 26, 27],
+        ..small_options()
+    };
+    let dir = generated(&options);
+    let logs = dir.path().join("logs");
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert!(summary.rejects > 0 && summary.records > 2_000, "{summary:?}");
+        assert_eq!(summary.lines, summary.records + summary.rejects + summary.duplicates);
+        let files = files(&logs);
+        assert_eq!(summary.objects as usize, files.len());
+        let rows = lines_of(&lake).await;
+        assert_eq!(rows.len() as u64, summary.records);
+        for (key, offset, line) in &rows {
+            assert_eq!(&files[key][*offset as usize..][..line.len()], &line[..], "{key} at {offset}");
+        }
+        assert_eq!(count(&lake, Table::Rejects).await as u64, summary.rejects);
+        assert_sound(&mut lake).await;
+    });
+}
+
+#[test]
+fn a_large_file_is_read_in_ranges_without_losing_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("access.log");
+    let mut text = generate::lines(&Options { amount: Amount::Bytes(6_500_000), ..Options::default() })
+        .map_err(|e| e.report())
+        .unwrap();
+    // No LF at the end, and one line longer than the block it begins in.
+    text.pop();
+    let long = format!(
+        "o b [06/Feb/2019:00:00:38 +0000] 192.0.2.3 - ID REST.GET.OBJECT k \"GET /{} HTTP/1.1\" 200 - 1 1 1 1 \"-\" \"x\" -\n",
+        "y".repeat(2_500_000)
+    );
+    text.splice(0..0, long.bytes());
+    fs::write(&path, &text).unwrap();
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&path], &IngestOptions::default()).await;
+        let newlines = text.iter().filter(|b| **b == b'\n').count() as u64;
+        assert_eq!(summary.lines, newlines + 1);
+        assert_eq!(summary.records, summary.lines, "{:?}", summary.quirks);
+        let rows = lines_of(&lake).await;
+        let mut at = 0;
+        for (_, offset, line) in &rows {
+            assert_eq!(*offset as usize, at);
+            assert_eq!(&text[at..at + line.len()], &line[..]);
+            at += line.len();
+        }
+        assert_eq!(at, text.len());
+        // The hash of the content is the same when the ledger is asked first.
+        let again = take_in(&mut lake, &[&path], &IngestOptions::default()).await;
+        assert_eq!((again.objects, again.known_objects, again.records), (0, 1, 0));
+    });
+}
+
+#[test]
+fn a_second_run_adds_nothing_and_another_root_is_recognised() {
+    let dir = generated(&small_options());
+    let logs = dir.path().join("logs");
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let options = IngestOptions { commit_bytes: 300_000, ..IngestOptions::default() };
+        let first = take_in(&mut lake, &[&logs], &options).await;
+        assert!(first.commit_batches > 3, "{first:?}");
+        let second = take_in(&mut lake, &[&logs], &options).await;
+        assert_eq!((second.objects, second.known_objects), (0, first.objects));
+        // The same tree from one folder higher up.
+        let third = take_in(&mut lake, &[dir.path().join("logs").parent().unwrap().join("logs").as_path()], &options).await;
+        assert_eq!(third.objects, 0);
+        let mut reopened = Lake::open(dir.path().join("lake").to_str().unwrap()).await.unwrap();
+        assert_eq!(count(&reopened, Table::AccessLogs).await as u64, first.records);
+        assert_eq!(count(&reopened, Table::LogObjects).await as u64, first.objects);
+        assert_sound(&mut reopened).await;
+    });
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    out.write_all(text).unwrap();
+    out.finish().unwrap()
+}
+
+#[test]
+fn compressed_objects_and_a_broken_one_beside_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let text = generate::lines(&Options { amount: Amount::Records(300), ..Options::default() })
+        .map_err(|e| e.report())
+        .unwrap();
+    let lines: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').collect();
+    let part = |from: usize, to: usize| lines[from..to].concat();
+    let mut members = gzip(&part(0, 50));
+    members.extend(gzip(&part(50, 100)));
+    fs::write(logs.join("members.gz"), members).unwrap();
+    // Recognised by content, whatever the name says.
+    fs::write(logs.join("plain-name"), gzip(&part(100, 150))).unwrap();
+    fs::write(logs.join("b.zst"), zstd::encode_all(&part(150, 200)[..], 1).unwrap()).unwrap();
+    fs::write(logs.join("c.log"), part(200, 250)).unwrap();
+    let whole = gzip(&part(250, 300));
+    fs::write(logs.join("truncated.gz"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(logs.join("vended"), b"{\"schema_version_id\":1}\n").unwrap();
+    // 300 MB of blanks in a few hundred kB.
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    (0..300).for_each(|_| bomb.write_all(&vec![b' '; 1 << 20]).unwrap());
+    fs::write(logs.join("bomb.gz"), bomb.finish().unwrap()).unwrap();
+    fs::write(logs.join("README.md"), "not a log").unwrap();
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        let mut failed: Vec<String> = summary
+            .failures
+            .iter()
+            .map(|f| Path::new(&f.place).file_name().unwrap().to_str().unwrap().to_owned())
+            .collect();
+        failed.sort();
+        assert_eq!(failed, ["bomb.gz", "truncated.gz", "vended"]);
+        assert_eq!((summary.objects, summary.lines, summary.rejects), (4, 250, 0));
+        assert_eq!(summary.skipped_files, 1);
+        assert_sound(&mut lake).await;
+    });
+}
+
+#[test]
+fn repeated_lines_are_removed_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let text = generate::lines(&Options { amount: Amount::Records(100), ..Options::default() })
+        .map_err(|e| e.report())
+        .unwrap();
+    let lines: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').collect();
+    fs::write(logs.join("a"), lines[..60].concat()).unwrap();
+    // Delivered again in another object, with new lines around.
+    fs::write(logs.join("b"), lines[40..100].concat()).unwrap();
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!((summary.lines, summary.records, summary.duplicates), (120, 100, 20));
+        assert_eq!(count(&lake, Table::AccessLogs).await, 100);
+        assert_sound(&mut lake).await;
+    });
+}
+
+#[test]
+fn part_files_are_few_sorted_and_have_statistics() {
+    let options = Options { days: 3, records_per_object: Some(2), ..small_options() };
+    let dir = generated(&options);
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&dir.path().join("logs")], &IngestOptions::default()).await;
+        assert!(summary.objects > 1_000);
+        let status = lake.status().await.unwrap();
+        let access_logs = &status.tables[Table::AccessLogs as usize];
+        // Three days (and the edges of the deliveries), however many objects; two threads may share a day.
+        assert!((3..=8).contains(&access_logs.content.files), "{access_logs:?}");
+        assert_eq!(access_logs.rows, summary.records);
+        assert!(status.first_time.is_some() && status.last_time.is_some());
+        let batches = rows(
+            &lake,
+            Table::AccessLogs,
+            "SELECT count(*) FROM access_logs WHERE CAST(time AS DATE) <> event_date",
+        )
+        .await;
+        assert_eq!(batches[0].column(0).as_primitive::<Int64Type>().value(0), 0);
+        for file in files(&lake.table_dir(Table::AccessLogs)).into_iter().filter(|(name, _)| name.ends_with(".parquet")) {
+            assert_sorted(file.1);
+        }
+    });
+}
+
+/// Rows of a part file are in the order of bucket and time.
+fn assert_sorted(parquet: Vec<u8>) {
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(parquet))
+        .unwrap()
+        .build()
+        .unwrap();
+    let mut last: Option<(String, i64)> = None;
+    for batch in reader {
+        let batch = batch.unwrap();
+        let bucket = cast(batch.column_by_name("bucket").unwrap(), &DataType::Utf8).unwrap();
+        let time = cast(batch.column_by_name("time").unwrap(), &DataType::Int64).unwrap();
+        for row in 0..batch.num_rows() {
+            let this = (bucket.as_string::<i32>().value(row).to_owned(), time.as_primitive::<Int64Type>().value(row));
+            assert!(last.as_ref().is_none_or(|last| *last <= this));
+            last = Some(this);
+        }
+        assert!(bucket.null_count() == 0);
+    }
+}
+
+#[test]
+fn two_runs_at_once_take_each_object_once() {
+    let dir = generated(&small_options());
+    let logs = dir.path().join("logs");
+    let lake_dir = dir.path().join("lake");
+    runtime().block_on(async {
+        open(&lake_dir).await;
+    });
+    let start = |_| {
+        Command::new(env!("CARGO_BIN_EXE_s3trail"))
+            .args(["ingest", "--quiet", "--json", "--commit-bytes", "200kB", "--lake"])
+            .args([&lake_dir, &logs])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let runs: Vec<_> = (0..2).map(start).collect();
+    let mut objects = 0;
+    for run in runs {
+        let output = run.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        objects += summary["objects"].as_u64().unwrap();
+    }
+    assert_eq!(objects as usize, files(&logs).len());
+    runtime().block_on(async {
+        let mut lake = open(&lake_dir).await;
+        assert_eq!(count(&lake, Table::AccessLogs).await, 3_000);
+        assert_sound(&mut lake).await;
+    });
+}
+
+#[test]
+fn a_killed_run_is_finished_by_the_next() {
+    let dir = generated(&Options { amount: Amount::Records(6_000), ..small_options() });
+    let logs = dir.path().join("logs");
+    let (undisturbed, took) = {
+        let lake_dir = dir.path().join("undisturbed");
+        let started = std::time::Instant::now();
+        run_to_the_end(&logs, &lake_dir);
+        (tables(&lake_dir), started.elapsed())
+    };
+    for step in 1..=5u32 {
+        let lake_dir = dir.path().join(format!("killed{step}"));
+        let mut child = ingest_command(&logs, &lake_dir).spawn().unwrap();
+        std::thread::sleep(took.mul_f64(f64::from(step) / 6.0).max(Duration::from_millis(20)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        run_to_the_end(&logs, &lake_dir);
+        assert!(tables(&lake_dir) == undisturbed, "killed after {step}/6 of {took:?}");
+    }
+}
+
+fn ingest_command(logs: &Path, lake: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_s3trail"));
+    command
+        .args(["ingest", "--quiet", "--json", "--commit-bytes", "400kB", "--lake"])
+        .args([lake, logs])
+        .stdout(Stdio::null());
+    command
+}
+
+fn run_to_the_end(logs: &Path, lake: &Path) {
+    assert!(ingest_command(logs, lake).status().unwrap().success());
+}
+
+/// What must not depend on how often the run was killed.
+fn tables(lake_dir: &Path) -> (Vec<(String, i64, Vec<u8>)>, Vec<String>) {
+    runtime().block_on(async {
+        let mut lake = open(lake_dir).await;
+        assert_sound(&mut lake).await;
+        let sql = "SELECT concat_ws('|', log_key, etag, size_bytes, layout, delivered_at, source_bucket, records, \
+                   rejects, duplicates, lines, first_time, last_time) AS row FROM log_objects";
+        let mut objects = Vec::new();
+        for batch in rows(&lake, Table::LogObjects, sql).await {
+            let text = cast(batch.column(0), &DataType::Utf8).unwrap();
+            objects.extend(text.as_string::<i32>().iter().flatten().map(str::to_owned));
+        }
+        objects.sort();
+        (lines_of(&lake).await, objects)
+    })
+}
+
+/// A corpus source whose `.objects.tsv` maps lines to log objects, exploded into those objects.
+fn explode(corpus: &Path, name: &str, into: &Path) -> usize {
+    let text = fs::read(corpus.join(format!("{name}.log"))).unwrap();
+    let lines: Vec<&[u8]> = text.split_inclusive(|b| *b == b'\n').collect();
+    let table = fs::read_to_string(corpus.join(format!("{name}.objects.tsv"))).unwrap();
+    let mut objects = 0;
+    for row in table.lines().skip(1) {
+        let cells: Vec<&str> = row.split('\t').collect();
+        let (first, count): (usize, usize) = (cells[1].parse().unwrap(), cells[2].parse().unwrap());
+        fs::write(into.join(cells[0]), lines[first - 1..first - 1 + count].concat()).unwrap();
+        objects += 1;
+    }
+    objects
+}
+
+#[test]
+fn the_specimen_as_log_objects() {
+    let Some(corpus) = common::corpus() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let logs: PathBuf = dir.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    assert_eq!(explode(&corpus, "JSPirates__s3logs__selflogging2013", &logs), 1_868);
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!((summary.objects, summary.lines, summary.rejects), (1_868, 6_574, 0));
+        assert_eq!(summary.records + summary.duplicates, 6_574);
+        assert_sound(&mut lake).await;
+        let again = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!(again.objects, 0);
+        // Delay of a log object against its records, in minutes: at least 22, at most 8.8 hours.
+        let batches = rows(
+            &lake,
+            Table::LogObjects,
+            "SELECT CAST(min(date_part('epoch', delivered_at) - date_part('epoch', last_time)) / 60 AS BIGINT), \
+                    CAST(max(date_part('epoch', delivered_at) - date_part('epoch', first_time)) / 60 AS BIGINT), \
+                    count(DISTINCT layout) FROM log_objects",
+        )
+        .await;
+        let value = |column: usize| batches[0].column(column).as_primitive::<Int64Type>().value(0);
+        assert_eq!(value(2), 1);
+        assert!((20..=24).contains(&value(0)), "least delay {} min", value(0));
+        assert!((500..=540).contains(&value(1)), "greatest delay {} min", value(1));
+    });
+}
