@@ -26,7 +26,7 @@ pub(super) async fn run(args: IngestArgs, settings: &Settings, ui: &Ui) -> Resul
         ..IngestOptions::default()
     };
     let bar = Bar::new(&args.sources, ui.quiet);
-    let sources = Sources::open(&args.sources)?;
+    let sources = open_sources(&args.sources, ui)?;
     let mut lake = match args.dry_run {
         true => None,
         false => Some(Lake::open_or_create(&lake_location(args.lake.as_deref(), settings, ui)).await?),
@@ -53,6 +53,14 @@ pub(super) async fn run(args: IngestArgs, settings: &Settings, ui: &Ui) -> Resul
     }
     let trouble = ratio > limit || summary.failed_objects > 0;
     Ok(if trouble { ExitCode::from(TROUBLE) } else { ExitCode::SUCCESS })
+}
+
+/// Opens the sources, and says so when standard input has to be copied first.
+pub(super) fn open_sources(words: &[String], ui: &Ui) -> Result<Sources> {
+    if words.iter().any(|word| word == "-") {
+        ui.note(&Note::StdinSpooled);
+    }
+    Sources::open(words)
 }
 
 /// The lake that was named, or the default one, which is said.

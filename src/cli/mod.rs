@@ -34,6 +34,7 @@ pub fn run() -> Result<ExitCode> {
     if let Some(threads) = threads {
         THREADS.get_or_init(|| threads.get());
     }
+    start_pool()?;
     match cli.command {
         Command::Ingest(args) => block_on(ingest::run(args, &settings, &ui)),
         Command::Query(args) => block_on(query::run(args, &settings, &ui)),
@@ -50,21 +51,23 @@ fn threads() -> usize {
     *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
 }
 
-/// Runs `future` on a runtime with [`threads`] workers, and rayon's pool with as many.
-fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    let internal =
-        |what: &str, e: &dyn std::fmt::Display| Error::new(ErrorKind::Internal, format!("{what}: {e}"));
+/// Gives rayon's pool as many threads.
+fn start_pool() -> Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads())
         .build_global()
-        .map_err(|e| internal("cannot start the worker threads", &e))?;
+        .map_err(|e| Error::new(ErrorKind::Internal, "cannot start the worker threads").with_source(e))
+}
+
+/// Runs `future` on a runtime with [`threads`] workers.
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads())
         // Planning deep queries in an unoptimised build needs more than the usual 2 MiB.
         .thread_stack_size(8 << 20)
         .enable_all()
         .build()
-        .map_err(|e| internal("cannot start the runtime", &e))?;
+        .map_err(|e| Error::new(ErrorKind::Internal, "cannot start the runtime").with_source(e))?;
     runtime.block_on(future)
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::report::text::{count as thousands, counted, escape_for_terminal};
+use crate::report::text::{count as thousands, escape_for_terminal};
 
 /// Something the user should know, printed on standard error.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,21 +39,10 @@ pub enum Note {
     },
     /// The lake has every log object of the source already.
     NothingNew,
-    /// The source does not tell which bucket its log objects were delivered to.
-    AmbiguousLogBucket,
     /// Commit batches of a run that died were finished.
     RecoveredCommit {
         /// How many.
         count: u64,
-    },
-    /// The user stopped the run.
-    Interrupted,
-    /// A result was not shown whole.
-    TruncatedRows {
-        /// Rows shown.
-        shown: u64,
-        /// Rows of the result.
-        total: u64,
     },
 }
 
@@ -61,16 +50,12 @@ impl Note {
     /// The word to print before it: `warning` if something is missing or may be wrong, else `note`.
     pub fn label(&self) -> &'static str {
         match self {
-            Note::ObjectFailed { .. }
-            | Note::RejectsKept { .. }
-            | Note::RejectRatioExceeded { .. }
-            | Note::AmbiguousLogBucket
-            | Note::Interrupted => "warning",
-            Note::LakeDefaultUsed
-            | Note::StdinSpooled
-            | Note::NothingNew
-            | Note::RecoveredCommit { .. }
-            | Note::TruncatedRows { .. } => "note",
+            Note::ObjectFailed { .. } | Note::RejectsKept { .. } | Note::RejectRatioExceeded { .. } => {
+                "warning"
+            }
+            Note::LakeDefaultUsed | Note::StdinSpooled | Note::NothingNew | Note::RecoveredCommit { .. } => {
+                "note"
+            }
         }
     }
 }
@@ -104,23 +89,10 @@ impl fmt::Display for Note {
                 Percent(*limit)
             ),
             Note::NothingNew => f.write_str("the lake has every log object of the source already; nothing to do"),
-            Note::AmbiguousLogBucket => f.write_str(
-                "the source does not say which bucket its log objects were delivered to, so recursion may be missed; \
-                 name it with --log-bucket",
-            ),
             Note::RecoveredCommit { count } => {
                 let batches = if *count == 1 { "commit batch" } else { "commit batches" };
                 write!(f, "finished {} {batches} of an earlier run that died; nothing to do", thousands(*count))
             }
-            Note::Interrupted => {
-                f.write_str("stopped; what was committed is kept, run the same command again to go on")
-            }
-            Note::TruncatedRows { shown, total } => write!(
-                f,
-                "{} of {} shown; raise --limit, or keep them all with -o FILE",
-                thousands(*shown),
-                counted(*total, "row")
-            ),
         }
     }
 }
@@ -163,10 +135,6 @@ mod tests {
             (
                 Note::RecoveredCommit { count: 1 },
                 "finished 1 commit batch of an earlier run that died; nothing to do",
-            ),
-            (
-                Note::TruncatedRows { shown: 100, total: 12_345 },
-                "100 of 12,345 rows shown; raise --limit, or keep them all with -o FILE",
             ),
         ];
         for (note, expected) in notes {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::StreamExt;
 
 use super::args::{QueryArgs, Target};
-use super::ingest::{lake_location, print_summary, report_trouble};
+use super::ingest::{lake_location, open_sources, print_summary, report_trouble};
 use super::progress::Bar;
 use super::settings::Settings;
 use super::{Ui, threads};
@@ -18,7 +18,6 @@ use crate::ingest::{IngestOptions, ingest};
 use crate::lake::{Lake, Table};
 use crate::query::{Catalog, Engine, EngineOptions, Kind, Params};
 use crate::report::{self, Format, WriteOptions};
-use crate::source::Sources;
 
 pub(super) async fn run(args: QueryArgs, settings: &Settings, ui: &Ui) -> Result<ExitCode> {
     let (sql, params) = question(&args, settings)?;
@@ -92,7 +91,7 @@ async fn open_target(target: &Target, settings: &Settings, ui: &Ui) -> Result<Op
         .tempdir()
         .map_err(|e| Error::io("create a temporary lake", std::env::temp_dir(), e))?;
     let bar = Bar::new(&target.logs, ui.quiet);
-    let sources = Sources::open(&target.logs)?;
+    let sources = open_sources(&target.logs, ui)?;
     let location = folder.path().join("lake");
     let mut lake = Lake::open_or_create(&location.to_string_lossy()).await?;
     let options =

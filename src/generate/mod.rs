@@ -132,7 +132,8 @@ pub struct Options {
     pub days: u32,
     /// The number of source buckets, at least 1.
     pub buckets: u32,
-    /// Numbers of fields, of [`GENERATIONS`]; each log object has one of them, drawn evenly.
+    /// Numbers of fields, of [`GENERATIONS`], drawn evenly per request. A log object has one of them; with
+    /// [`Layout::File`] they mix, as when log objects are merged by time.
     pub generations: Vec<u8>,
     /// Share of records with a hostile but legal deviation, 0 to 1; by default the scenario's own.
     pub quirk_rate: Option<f64>,

@@ -139,7 +139,8 @@ fn raw_lines_are_rare_in_what_s3_writes() {
     for (name, _, records) in LARGE {
         let bytes = std::fs::read(corpus.join(format!("{name}.log"))).expect("the corpus can be read");
         let batches = batch_at(&bytes, 0);
-        let rows = batches.iter().flat_map(|dated| (0..dated.batch.num_rows()).map(|row| (&dated.batch, row)));
+        let rows =
+            batches.iter().flat_map(|dated| (0..dated.batch.num_rows()).map(|row| (&dated.batch, row)));
         let (mut all, mut raw) = (0, 0);
         for (batch, row) in rows {
             all += 1;
@@ -188,7 +189,8 @@ fn records_of_a_log_object_are_in_time_order_and_older_than_its_name() {
             assert_eq!(info.layout, Layout::Simple, "{}", object.name);
             let mut last = i64::MIN;
             for line in lines {
-                let time = parse(line.text).ok().and_then(|record| record.time).expect("a record with a time");
+                let time =
+                    parse(line.text).ok().and_then(|record| record.time).expect("a record with a time");
                 assert!(time >= last, "{}: a step back in time", object.name);
                 last = time;
             }
