@@ -33,16 +33,16 @@ pub(super) async fn run(args: IngestArgs, settings: &Settings, ui: &Ui) -> Resul
     };
     let summary = ingest(lake.as_mut(), sources, &options, &bar).await?;
     let first_reject = bar.finish();
+    if summary.objects + summary.known_objects + summary.failed_objects == 0 {
+        return Err(Error::new(ErrorKind::NotFound, "there is no log object in the source")
+            .with_context("source", args.sources.join(" "))
+            .with_context("files skipped", summary.skipped_files.to_string()));
+    }
     report_trouble(&summary, first_reject, ui);
     if args.json {
         println!("{}", json(&summary)?);
     } else {
         print_summary(&summary, args.dry_run, ui);
-    }
-    if summary.objects + summary.known_objects + summary.failed_objects == 0 {
-        return Err(Error::new(ErrorKind::NotFound, "there is no log object in the source")
-            .with_context("source", args.sources.join(" "))
-            .with_context("files skipped", summary.skipped_files.to_string()));
     }
     if summary.objects == 0 && summary.failed_objects == 0 {
         ui.note(&Note::NothingNew);

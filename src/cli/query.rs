@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use futures::StreamExt;
 
@@ -16,38 +15,30 @@ use super::{Ui, threads};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{IngestOptions, ingest};
 use crate::lake::{Lake, Table};
-use crate::query::{Catalog, Engine, EngineOptions, Kind, Params};
+use crate::query::{Catalog, Engine, EngineOptions, Kind, Params, views};
 use crate::report::{self, Format, WriteOptions};
 
 pub(super) async fn run(args: QueryArgs, settings: &Settings, ui: &Ui) -> Result<ExitCode> {
-    let (sql, params) = question(&args, settings)?;
+    let catalog = Catalog::load(args.queries.as_deref().or(settings.queries.as_deref()))?;
+    let (sql, params) = question(&args, &catalog)?;
     let opened = open_target(&args.target, settings, ui).await?;
     let options = EngineOptions {
         threads: Some(threads()),
         memory_limit_bytes: args.max_memory,
+        timeout: args.timeout,
         ..EngineOptions::default()
     };
     let engine = Engine::new(&options)?;
     for table in Table::ALL {
         engine.register_table(table.name(), opened.lake.provider(table).await?).await?;
     }
-    engine.register_views().await?;
-    let answer = answer(&engine, &sql, &params, &args);
-    match args.timeout {
-        Some(limit) => tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(too_slow(limit)))?,
-        None => answer.await?,
-    }
+    views::register(&engine, &catalog).await?;
+    answer(&engine, &sql, &params, &args).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-#[cold]
-fn too_slow(limit: Duration) -> Error {
-    Error::new(ErrorKind::Query, format!("the query took longer than {} s", limit.as_secs()))
-        .with_hint("narrow it with since and until, or raise --timeout")
-}
-
 /// The SQL and its parameters: from a file, a saved query, or the command line itself.
-fn question(args: &QueryArgs, settings: &Settings) -> Result<(String, Params)> {
+fn question(args: &QueryArgs, catalog: &Catalog) -> Result<(String, Params)> {
     if let Some(path) = &args.file {
         return Ok((read_sql(path)?, Params::free(&args.params)?));
     }
@@ -55,8 +46,6 @@ fn question(args: &QueryArgs, settings: &Settings) -> Result<(String, Params)> {
     if text.contains(char::is_whitespace) {
         return Ok((text.to_owned(), Params::free(&args.params)?));
     }
-    let overlay = args.queries.as_deref().or(settings.queries.as_deref());
-    let catalog = Catalog::load(overlay)?;
     let saved = catalog.get(text)?;
     if saved.kind == Kind::View {
         return Ok((format!("SELECT * FROM {text}"), Params::free(&args.params)?));

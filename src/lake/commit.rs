@@ -257,6 +257,8 @@ impl Lake {
     }
 
     fn intent(&self, attempt: &Attempt, parts: &[PartFile]) -> Result<Intent> {
+        // Before anything is written: once `access_logs` has committed, every file must go in.
+        parts.iter().try_for_each(|part| part_location(part).map(drop))?;
         let mut versions = [0; 3];
         for table in Table::ALL {
             versions[table as usize] = self.version(table)?;

@@ -248,7 +248,12 @@ impl Ledger {
                 entry.insert(place);
             }
             Entry::Occupied(entry) if *entry.get() == place => {}
-            Entry::Occupied(_) => self.more.entry(id).or_default().push(place),
+            Entry::Occupied(_) => {
+                let more = self.more.entry(id).or_default();
+                if !more.contains(&place) {
+                    more.push(place);
+                }
+            }
         }
     }
 

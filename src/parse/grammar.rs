@@ -191,6 +191,7 @@ pub(super) fn tail<'a>(line: &'a [u8], record: &mut Record<'a>) -> Result<(), Fi
     }
     if !i.is_empty() {
         let (rest, _) = char(' ')(i).at(Field::SourceRegion)?;
+        last_word(rest).at(Field::SourceRegion)?;
         record.extra = Some(rest);
         record.quirks.insert(Quirk::ExtraFields);
     }

@@ -261,7 +261,19 @@ struct Ending {
 /// Reads fields 16 and 17 from `at`, the tail up to `end`.
 fn ending(line: &[u8], at: usize, end: usize) -> Result<Ending, Reject> {
     let mut quirks = Quirks::NONE;
+    let at = at.min(end);
     let last_quote = memchr::memrchr(b'"', &line[at..end]).map(|len| at + len);
+    if line.get(at) == Some(&b' ') {
+        // A superfluous blank, or an empty Referer without quotes: the former when two quoted texts follow.
+        let blanks = line[at..end].iter().take_while(|b| **b == b' ').count();
+        match ending(line, at + blanks, end) {
+            Ok(mut found) if line[at + blanks] == b'"' && !found.quirks.contains(Quirk::BareUserAgent) => {
+                found.quirks.insert(Quirk::DoubleBlank);
+                return Ok(found);
+            }
+            _ => {}
+        }
+    }
     if line.get(at) != Some(&b'"') {
         return bare_referer(line, at, end, last_quote);
     }
@@ -269,13 +281,20 @@ fn ending(line: &[u8], at: usize, end: usize) -> Result<Ending, Reject> {
         return reject(Field::Referer, at, Expected::ClosingQuote);
     };
     // The Referer closes and the agent opens at `" "`.
-    let splits = memchr::memmem::find_iter(&line[at + 1..last_quote], b"\" \"").map(|len| at + 1 + len);
-    let mut splits = splits.filter(|split| split + 2 < last_quote);
-    if let Some(split) = splits.next() {
+    let mut splits = memchr::memchr_iter(b'"', &line[at + 1..last_quote]).filter_map(|len| {
+        let close = at + 1 + len;
+        let blanks = line[close + 1..].iter().take_while(|b| **b == b' ').count();
+        let open = close + 1 + blanks;
+        (blanks > 0 && open < last_quote && line[open] == b'"').then_some((close, open))
+    });
+    if let Some((close, open)) = splits.next() {
         if splits.next().is_some() {
             quirks.insert(Quirk::AmbiguousQuote);
         }
-        let (referer, agent) = ((at + 1, split), (split + 3, last_quote));
+        if open > close + 2 {
+            quirks.insert(Quirk::DoubleBlank);
+        }
+        let (referer, agent) = ((at + 1, close), (open + 1, last_quote));
         return Ok(Ending { referer, agent, quirks, tail: (last_quote + 1, end) });
     }
     if line.get(last_quote + 1) != Some(&b' ') {
@@ -482,25 +501,24 @@ impl Reading {
     }
 }
 
-/// Where a second record begins on the line: another `owner bucket [time]` of the same bucket, before which or
-/// from which the line is a record of its own.
+/// Where a second record begins on the line: another `owner bucket [time]` of the same owner and bucket (a log
+/// object has only one of each), before which or from which the line is a record of its own.
+///
+/// A client would have to know the owner's canonical id to make its record look like two; the line is then kept
+/// as a reject.
 fn second_record(line: &[u8], first: &Record<'_>) -> Option<usize> {
-    let bucket = first.get(Field::Bucket)?;
-    let owner_len = first.get(Field::BucketOwner).map_or(1, <[u8]>::len);
+    let (owner, bucket) = (first.get(Field::BucketOwner)?, first.get(Field::Bucket)?);
     let begin = first.get(Field::Time).map_or(0, |t| line.len() - grammar::from(line, t).len() + t.len());
     for bracket in memchr::memchr_iter(b'[', &line[begin..]).map(|len| begin + len) {
         let is_time = line[bracket..].get(..convert::TIME_LEN).and_then(convert::time).is_some();
-        let before = &line[..bracket];
-        if !is_time || !before.ends_with(b" ") || !before[..bracket - 1].ends_with(bucket) {
-            continue;
-        }
-        let owner_end = (bracket - 1 - bucket.len()).saturating_sub(1);
-        if line.get(owner_end) != Some(&b' ') {
-            continue;
-        }
         // The owner may be glued to what came before: no LF, no blank.
-        let word_start = memchr::memrchr(b' ', &line[..owner_end]).map_or(0, |at| at + 1);
-        let start = word_start.max(owner_end.saturating_sub(owner_len));
+        let start = line[..bracket]
+            .strip_suffix(b" ")
+            .and_then(|text| text.strip_suffix(bucket))
+            .and_then(|text| text.strip_suffix(b" "))
+            .and_then(|text| text.strip_suffix(owner))
+            .map(<[u8]>::len);
+        let Some(start) = start.filter(|_| is_time) else { continue };
         let right = single(&line[start..], &mut Record::default());
         let left = &line[..start];
         let left = left.strip_suffix(b" ").unwrap_or(left);

@@ -12,6 +12,10 @@ const MONTHS: [&[u8; 3]; 12] =
 /// Length of `[dd/Mon/yyyy:HH:MM:SS +0000]`.
 pub const TIME_LEN: usize = 28;
 
+/// 0000-01-01 and 10000-01-01 in seconds since the epoch.
+const YEAR_0: i64 = -62_167_219_200;
+const YEAR_10000: i64 = 253_402_300_800;
+
 /// A time as it is written: seconds since the epoch (UTC), and whether its offset is `+0000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoggedTime {
@@ -56,7 +60,9 @@ pub fn time(text: &[u8]) -> Option<LoggedTime> {
         b'-' => local + offset,
         _ => return None,
     };
-    (two(23)? < 24 && two(25)? < 60).then_some(LoggedTime { seconds, is_utc: false })
+    // The four digits of the year must still do in UTC.
+    let in_range = (YEAR_0..YEAR_10000).contains(&seconds);
+    (two(23)? < 24 && two(25)? < 60 && in_range).then_some(LoggedTime { seconds, is_utc: false })
 }
 
 #[inline]

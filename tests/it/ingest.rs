@@ -183,7 +183,9 @@ fn a_second_run_adds_nothing_and_another_root_is_recognised() {
         let second = take_in(&mut lake, &[&logs], &options).await;
         assert_eq!((second.objects, second.known_objects), (0, first.objects));
         // The same tree from one folder higher up.
-        let third = take_in(&mut lake, &[dir.path().join("logs").parent().unwrap().join("logs").as_path()], &options).await;
+        let third =
+            take_in(&mut lake, &[dir.path().join("logs").parent().unwrap().join("logs").as_path()], &options)
+                .await;
         assert_eq!(third.objects, 0);
         let mut reopened = Lake::open(dir.path().join("lake").to_str().unwrap()).await.unwrap();
         assert_eq!(count(&reopened, Table::AccessLogs).await as u64, first.records);
@@ -281,7 +283,10 @@ fn part_files_are_few_sorted_and_have_statistics() {
         )
         .await;
         assert_eq!(batches[0].column(0).as_primitive::<Int64Type>().value(0), 0);
-        for file in files(&lake.table_dir(Table::AccessLogs)).into_iter().filter(|(name, _)| name.ends_with(".parquet")) {
+        for file in files(&lake.table_dir(Table::AccessLogs))
+            .into_iter()
+            .filter(|(name, _)| name.ends_with(".parquet"))
+        {
             assert_sorted(file.1);
         }
     });
@@ -289,17 +294,21 @@ fn part_files_are_few_sorted_and_have_statistics() {
 
 /// Rows of a part file are in the order of bucket and time.
 fn assert_sorted(parquet: Vec<u8>) {
-    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(parquet))
-        .unwrap()
-        .build()
-        .unwrap();
+    let reader =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(parquet))
+            .unwrap()
+            .build()
+            .unwrap();
     let mut last: Option<(String, i64)> = None;
     for batch in reader {
         let batch = batch.unwrap();
         let bucket = cast(batch.column_by_name("bucket").unwrap(), &DataType::Utf8).unwrap();
         let time = cast(batch.column_by_name("time").unwrap(), &DataType::Int64).unwrap();
         for row in 0..batch.num_rows() {
-            let this = (bucket.as_string::<i32>().value(row).to_owned(), time.as_primitive::<Int64Type>().value(row));
+            let this = (
+                bucket.as_string::<i32>().value(row).to_owned(),
+                time.as_primitive::<Int64Type>().value(row),
+            );
             assert!(last.as_ref().is_none_or(|last| *last <= this));
             last = Some(this);
         }

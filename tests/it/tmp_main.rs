@@ -1,0 +1,12 @@
+//! The integration tests, one binary: linking the query engine is what a test binary costs.
+//!
+//! `corpus` and `expected` read real records where `S3TRAIL_CORPUS` names a folder of them, and say that they were
+//! skipped where it does not. Everything else is synthetic and always runs.
+
+mod common;
+mod corpus;
+mod expected;
+mod hazards;
+mod house;
+mod cli;
+mod ingest;
