@@ -13,6 +13,9 @@ use super::grammar::{self, check_tail, dash, is_signature};
 use crate::record::value as convert;
 use crate::record::{Field, Quirk, Quirks, Record};
 
+/// How many readings of a line, or records in it, are tried: a hostile line could offer one in every few bytes.
+const MAX_TRIES: usize = 8;
+
 /// Most words looked at behind a quote when asking whether a record could end there.
 const TAIL_WORDS: usize = 7;
 
@@ -197,13 +200,10 @@ fn plain_key<'a>(c: &mut Cursor<'a>, record: &mut Record<'a>) -> Result<usize, R
 fn unencoded_key<'a>(line: &'a [u8], start: usize, record: &mut Record<'a>) -> Option<usize> {
     let openings = memchr::memmem::find_iter(&line[start..], b" \"").map(|len| start + len);
     for opening in openings {
-        let key = &line[start..opening];
-        if contains_time(key) {
-            return None;
-        }
         if starts_with_method(&line[opening + 2..]) {
+            let key = &line[start..opening];
             record.text[Field::Key as usize] = Some(key);
-            return Some(opening + 1);
+            return (!contains_time(key)).then_some(opening + 1);
         }
     }
     None
@@ -374,7 +374,7 @@ fn best_reading(line: &[u8], uri_at: usize) -> Result<Reading, Reject> {
     let open = uri_at + 1;
     let mut best: Option<Reading> = None;
     let mut best_has_protocol = false;
-    let mut readings = 0;
+    let (mut readings, mut failures) = (0, 0);
     let mut why = Reject { field: Field::RequestUri, offset: uri_at, expected: Expected::ClosingQuote };
     for close in memchr::memchr_iter(b'"', &line[open..]).map(|len| open + len) {
         match reading(line, (open, close), false, close + 1) {
@@ -387,11 +387,15 @@ fn best_reading(line: &[u8], uri_at: usize) -> Result<Reading, Reject> {
                 }
             }
             // The reading that got furthest says best what is wrong.
-            Err(reject) if reject.field > why.field => why = reject,
-            Err(_) => {}
+            Err(reject) => {
+                // Only behind the numbers is a reading costly.
+                failures += usize::from(reject.field >= Field::Referer);
+                if reject.field > why.field {
+                    why = reject;
+                }
+            }
         }
-        // A hostile line could have a quote in every other byte.
-        if readings > 8 {
+        if readings > MAX_TRIES || failures > 8 * MAX_TRIES {
             break;
         }
     }
@@ -509,6 +513,7 @@ impl Reading {
 fn second_record(line: &[u8], first: &Record<'_>) -> Option<usize> {
     let (owner, bucket) = (first.get(Field::BucketOwner)?, first.get(Field::Bucket)?);
     let begin = first.get(Field::Time).map_or(0, |t| line.len() - grammar::from(line, t).len() + t.len());
+    let mut tried = 0;
     for bracket in memchr::memchr_iter(b'[', &line[begin..]).map(|len| begin + len) {
         let is_time = line[bracket..].get(..convert::TIME_LEN).and_then(convert::time).is_some();
         // The owner may be glued to what came before: no LF, no blank.
@@ -519,6 +524,10 @@ fn second_record(line: &[u8], first: &Record<'_>) -> Option<usize> {
             .and_then(|text| text.strip_suffix(owner))
             .map(<[u8]>::len);
         let Some(start) = start.filter(|_| is_time) else { continue };
+        tried += 1;
+        if tried > MAX_TRIES {
+            break;
+        }
         let right = single(&line[start..], &mut Record::default());
         let left = &line[..start];
         let left = left.strip_suffix(b" ").unwrap_or(left);

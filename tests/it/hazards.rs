@@ -3,6 +3,7 @@
 //! Every line is made up, with addresses and names that are set aside for documentation. [`accept`] checks that a
 //! line is printed back byte for byte from its record and from its row, so each test here is also one of that.
 
+
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int16Type, TimestampMicrosecondType};
 use s3trail::batch::DateBatch;
@@ -366,8 +367,8 @@ fn another_offset_is_turned_into_utc() {
 fn a_time_that_four_digits_cannot_name_in_utc_is_refused() {
     for time in ["[01/Jan/0000:00:00:00 +0100]", "[31/Dec/9999:23:59:59 -0100]"] {
         let line = Spelled::new().with(Field::Time, time).line();
-        let why = parse_line(&line, &mut Record::default()).unwrap_err();
-        assert_eq!((why.field, why.expected), (Field::Time, Expected::Time), "{time}");
+        let why = parse(&line).expect_err(time);
+        assert_eq!(why.to_string(), "time: expected [dd/Mon/yyyy:HH:MM:SS +0000]");
     }
 }
 
@@ -1171,20 +1172,36 @@ fn long_lines_are_legal() {
 }
 
 #[test]
-fn hostile_lines_take_no_quadratic_time() {
-    // Each repeats what makes the careful reading try again; at 256 kB a quadratic one would take minutes here.
-    let inner = Spelled::new().with(Field::Bucket, "amzn-s3-demo-other").cut(7).line();
-    let inner = String::from_utf8(inner).expect("ASCII");
-    for piece in ["\"", "\" ", "\" 200 - - - - - ", "\" \"", " [", "\" - ", &inner, " \"GET /", TIME] {
-        let text = piece.repeat((1 << 18) / piece.len());
+fn hostile_lines_are_read_to_the_end() {
+    // Each repeats what makes the careful reading try again. Lines of this length take some milliseconds when that
+    // is bounded, and hours when it is not; what is found in them must still be printed back.
+    const LENGTH: usize = 1 << 18;
+    let head = format!("x {OWNER} {BUCKET} {TIME} 192.0.2.1 - ID REST.GET.OBJECT k");
+    let whole = String::from_utf8(Spelled::new().cut(16).line()).expect("UTF-8");
+    for piece in [
+        "\"",
+        "\" ",
+        "\" \"",
+        "\" - ",
+        "\" 200 - - - - - ",
+        "\" 200 - - - - - \"",
+        " [",
+        TIME,
+        &format!("{OWNER} {BUCKET} {TIME} "),
+        &format!("{head} \""),
+        &format!("{head} \"G\" 200 - - - - - \""),
+        &format!("{whole} \""),
+    ] {
+        let text = piece.repeat(LENGTH / piece.len());
         for field in [Field::RequestUri, Field::Referer, Field::UserAgent] {
             let line = Spelled::new().with(field, quoted(&text)).line();
-            let record = parse(&line).expect("a record, however odd");
-            let mut written = Vec::new();
-            record.write_line(&mut written);
-            assert!(written == line, "{field} of {piece:?}");
-            // The same with its end missing.
-            let _ = parse(&line[..line.len() - 300]);
+            // Whole, and with its end missing.
+            for line in [&line[..], &line[..line.len() - 300]] {
+                let Ok(record) = parse(line) else { continue };
+                let mut printed = Vec::new();
+                record.write_line(&mut printed);
+                assert!(record.quirks.is_lossy() || printed == line, "{field} of {piece:?}");
+            }
         }
     }
 }

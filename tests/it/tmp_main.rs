@@ -10,3 +10,4 @@ mod hazards;
 mod house;
 mod cli;
 mod ingest;
+mod readme;
