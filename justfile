@@ -22,9 +22,9 @@ lint:
 ci:
     .ci/run
 
-# Take in the sample logs, look for trouble, print the findings
+# The README's first command: the operations in the sample logs
 demo:
-    cargo run --release -- run sample_logs --lake target/demo-lake
+    cargo run --release -- query operations-summary --logs sample_logs
 
 # Release build of the binary that the scripts below run
 release:
@@ -38,9 +38,9 @@ bench *ARGS:
 bench-peers *ARGS: release
     python3 benches/peers/run.py --bin {{ release }} {{ ARGS }}
 
-# Fuzz one target; needs a nightly compiler and cargo-fuzz
-fuzz TARGET SECONDS="60":
-    cargo +nightly fuzz run {{ TARGET }} -- -max_total_time={{ SECONDS }}
+# Fuzz one target; needs cargo-fuzz, whose compiler flags a stable compiler accepts only so
+fuzz TARGET SECONDS="600":
+    RUSTC_BOOTSTRAP=1 cargo fuzz run {{ TARGET }} fuzz/corpus/{{ TARGET }} fuzz/seeds/{{ TARGET }} -- -max_total_time={{ SECONDS }}
 
 # Kill an ingest at many moments and compare with an undisturbed one
 kill9 *ARGS: release

@@ -94,11 +94,7 @@ impl Sources {
             })?;
             for path in matches {
                 let path = path.map_err(|e| {
-                    Error::io(
-                        "list",
-                        e.path().to_owned(),
-                        std::io::Error::new(e.error().kind(), e.to_string()),
-                    )
+                    Error::io("list", e.path(), std::io::Error::new(e.error().kind(), e.to_string()))
                 })?;
                 roots.push(root(&path, &mut spools)?);
             }

@@ -198,7 +198,10 @@ fn parameters_are_bound_and_never_pasted() {
 #[test]
 fn time_predicates_prune_partitions_and_files() {
     let plan = |predicate: &str| {
-        query(&format!("EXPLAIN SELECT request_uri FROM access_logs WHERE {predicate}"), &["--format", "ndjson"])
+        query(
+            &format!("EXPLAIN SELECT request_uri FROM access_logs WHERE {predicate}"),
+            &["--format", "ndjson"],
+        )
     };
     let files = |plan: &str| plan.matches(".parquet").count();
     let all = files(&plan("bucket <> 'no such bucket'"));

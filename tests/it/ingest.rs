@@ -58,8 +58,11 @@ async fn assert_sound(lake: &mut Lake) {
     assert_eq!(verification.problems, Vec::<String>::new());
 }
 
-/// (log key, offset, line with its LF) of every row of `access_logs`, sorted.
-async fn lines_of(lake: &Lake) -> Vec<(String, i64, Vec<u8>)> {
+/// Log key, offset, line with its LF.
+type PlacedLine = (String, i64, Vec<u8>);
+
+/// The place and line of every row of `access_logs`, sorted.
+async fn lines_of(lake: &Lake) -> Vec<PlacedLine> {
     let mut out = Vec::new();
     for batch in rows(lake, Table::AccessLogs, "SELECT * FROM access_logs").await {
         let reader = LineReader::new(&batch).map_err(|e| e.report()).unwrap();
@@ -383,7 +386,7 @@ fn run_to_the_end(logs: &Path, lake: &Path) {
 }
 
 /// What must not depend on how often the run was killed.
-fn tables(lake_dir: &Path) -> (Vec<(String, i64, Vec<u8>)>, Vec<String>) {
+fn tables(lake_dir: &Path) -> (Vec<PlacedLine>, Vec<String>) {
     runtime().block_on(async {
         let mut lake = open(lake_dir).await;
         assert_sound(&mut lake).await;

@@ -3,10 +3,13 @@
 //! `corpus` and `expected` read real records where `S3TRAIL_CORPUS` names a folder of them, and say that they were
 //! skipped where it does not. Everything else is synthetic and always runs.
 
+mod cli;
 mod common;
 mod corpus;
 mod expected;
 mod fuzz_bodies;
 mod hazards;
 mod house;
+mod ingest;
 mod properties;
+mod readme;

@@ -263,7 +263,8 @@ mod tests {
     fn every_function_is_documented_and_named_once() {
         let mut names = Vec::new();
         for function in all() {
-            let documentation = function.documentation().expect(function.name());
+            let documentation =
+                function.documentation().unwrap_or_else(|| panic!("{} has no words", function.name()));
             assert!(documentation.description.ends_with('.'), "{}", function.name());
             assert!(documentation.syntax_example.starts_with(function.name()));
             assert!(documentation.sql_example.as_deref().is_some_and(|e| e.contains(" -> ")));

@@ -1,0 +1,4 @@
+//! See `layout` in `src/bodies.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::layout(data));

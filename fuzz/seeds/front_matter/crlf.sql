@@ -1,0 +1,12 @@
+--! id = "fuzz"
+--! kind = "detection"
+--! title = "A title"
+--! level = "high"
+--! description = "What it means."
+--! runbook = ["Look."]
+--! tags = ["a.b"]
+--! [params.least]
+--! type = "int"
+--! default = 1
+--! help = "How many"
+SELECT 1 WHERE 1 >= $least

@@ -1,0 +1,5 @@
+--! id = "fuzz"
+--! kind = "report"
+--! title = "t"
+--! description = "d"
+SELECT $nobody -- $comment '$text'

@@ -1,0 +1,12 @@
+--! id = "other"
+--! kind = "detection"
+--! title = "A title"
+--! level = "high"
+--! description = "What it means."
+--! runbook = ["Look."]
+--! tags = ["a.b"]
+--! [params.least]
+--! type = "int"
+--! default = 1
+--! help = "How many"
+SELECT $least

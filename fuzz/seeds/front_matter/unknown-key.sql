@@ -1,0 +1,3 @@
+--! id = "fuzz"
+--! colour = "red"
+SELECT 1

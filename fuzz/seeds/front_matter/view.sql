@@ -1,0 +1,5 @@
+--! id = "fuzz"
+--! kind = "view"
+--! title = "A title"
+--! description = "What it holds."
+SELECT * FROM access_logs
