@@ -41,7 +41,7 @@ pub struct IngestOptions {
 
 impl Default for IngestOptions {
     fn default() -> Self {
-        Self { log_bucket: None, commit_bytes: 1 << 30, part_bytes: 96 << 20, durable: true }
+        Self { log_bucket: None, commit_bytes: 1 << 30, part_bytes: 512 << 20, durable: true }
     }
 }
 

@@ -1,27 +1,55 @@
-//! Batches waiting to become part files, by event date, and the rule when they do.
+//! Batches waiting to become row groups, and part files in the making, by event date.
 //!
-//! A part file is written when a date has enough text, or when all dates together hold more than the budget:
-//! so part files are of sensible size whether the input is one huge file or a million tiny ones, and memory
-//! stays bounded whatever the input is.
+//! A row group is encoded when a date has enough text for one, or when all dates together hold more than the
+//! budget; a part file ends when enough text went into it. So part files are of sensible size whether the input is
+//! one huge file or a million tiny ones, and what waits in memory is small whatever the input is.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
 
 use crate::batch::DateBatch;
+use crate::lake::encode::PartWriter;
+use crate::record::Field;
 
-/// Batches of one event date that make a part file.
+/// A part file in the making.
 #[derive(Debug)]
-pub(super) struct PartBatches {
+pub(super) struct OpenPart {
+    pub writer: PartWriter,
+    /// Bytes of text that went into it.
+    pub bytes: u64,
+}
+
+/// Batches of one event date that are to be encoded now, and the part file to go on with, if there is one.
+#[derive(Debug)]
+pub(super) struct Group {
     pub event_date: Option<i32>,
     pub batches: Vec<RecordBatch>,
+    pub bytes: u64,
+    pub part: Option<OpenPart>,
+}
+
+#[derive(Debug, Default)]
+struct Date {
+    batches: Vec<RecordBatch>,
     bytes: u64,
+    /// One for each thread at most.
+    parts: Vec<OpenPart>,
+}
+
+impl Date {
+    fn group(&mut self, event_date: Option<i32>) -> Group {
+        let mut batches = std::mem::take(&mut self.batches);
+        batches.sort_by_key(first_time);
+        Group { event_date, batches, bytes: std::mem::take(&mut self.bytes), part: self.parts.pop() }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    dates: HashMap<Option<i32>, PartBatches>,
+    dates: HashMap<Option<i32>, Date>,
     bytes: u64,
 }
 
@@ -29,72 +57,79 @@ struct Waiting {
 #[derive(Debug)]
 pub(super) struct Pool {
     waiting: Mutex<Waiting>,
-    part_bytes: u64,
+    group_bytes: u64,
     budget: u64,
 }
 
 impl Pool {
-    /// `part_bytes` of text make a part file; all dates together wait with at most about `budget`.
-    pub fn new(part_bytes: u64, budget: u64) -> Self {
-        Self { waiting: Mutex::default(), part_bytes, budget }
+    /// `group_bytes` of text make a row group; all dates together wait with at most about `budget`.
+    pub fn new(group_bytes: u64, budget: u64) -> Self {
+        Self { waiting: Mutex::default(), group_bytes, budget }
     }
 
-    /// Adds batches; returns the part files that are due now.
-    pub fn add(&self, batches: Vec<DateBatch>) -> Vec<PartBatches> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds batches; returns what is to be encoded now.
+    pub fn add(&self, batches: Vec<DateBatch>) -> Vec<Group> {
         let mut due = Vec::new();
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = &mut *self.lock();
         for DateBatch { event_date, batch, text_bytes } in batches {
             if batch.num_rows() == 0 {
                 continue;
             }
+            let date = waiting.dates.entry(event_date).or_default();
+            date.batches.push(batch);
+            date.bytes += text_bytes;
             waiting.bytes += text_bytes;
-            let part = waiting.dates.entry(event_date).or_insert_with(|| PartBatches {
-                event_date,
-                batches: Vec::new(),
-                bytes: 0,
-            });
-            part.batches.push(batch);
-            part.bytes += text_bytes;
-            if part.bytes >= self.part_bytes {
-                due.extend(waiting.dates.remove(&event_date));
-                waiting.bytes -= due.last().map_or(0, |part: &PartBatches| part.bytes);
+            if date.bytes >= self.group_bytes {
+                waiting.bytes -= date.bytes;
+                due.push(date.group(event_date));
             }
         }
         if waiting.bytes > self.budget {
             // Batches of different dates share the bytes of their chunk: only all together set memory free.
-            due.extend(waiting.dates.drain().map(|(_, part)| part));
             waiting.bytes = 0;
+            let dates = waiting.dates.iter_mut().filter(|(_, date)| !date.batches.is_empty());
+            due.extend(dates.map(|(event_date, date)| date.group(*event_date)));
         }
         due
     }
 
+    /// Takes back a part file that is not full.
+    pub fn give_back(&self, event_date: Option<i32>, part: OpenPart) {
+        self.lock().dates.entry(event_date).or_default().parts.push(part);
+    }
+
     /// Everything that still waits, cut so that `ways` threads have about the same to do.
-    pub fn drain(&self, ways: usize) -> Vec<PartBatches> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let total = std::mem::take(&mut waiting.bytes);
-        let share = (total / ways.max(1) as u64).max(self.part_bytes / 8);
-        let mut parts = Vec::new();
-        for (event_date, part) in waiting.dates.drain() {
-            let pieces = (part.bytes / share.max(1)).clamp(1, ways.max(1) as u64) as usize;
-            let each = part.batches.len().div_ceil(pieces).max(1);
-            let mut batches = part.batches;
-            // In the order of time, so that the pieces overlap little.
-            batches.sort_by_key(first_time);
-            while !batches.is_empty() {
-                let rest = batches.split_off(each.min(batches.len()));
-                parts.push(PartBatches { event_date, batches, bytes: 0 });
-                batches = rest;
+    pub fn drain(&self, ways: usize) -> Vec<Group> {
+        let waiting = &mut *self.lock();
+        let share = (std::mem::take(&mut waiting.bytes) / ways.max(1) as u64).max(self.group_bytes / 4);
+        let mut groups = Vec::new();
+        for (event_date, date) in waiting.dates.iter_mut().filter(|(_, date)| !date.batches.is_empty()) {
+            let pieces = (date.bytes / share.max(1)).clamp(1, ways.max(1) as u64) as usize;
+            let mut whole = date.group(*event_date);
+            let each = whole.batches.len().div_ceil(pieces).max(1);
+            while whole.batches.len() > each {
+                let rest = whole.batches.split_off(each);
+                let batches = std::mem::replace(&mut whole.batches, rest);
+                groups.push(Group { event_date: *event_date, batches, bytes: 0, part: date.parts.pop() });
             }
+            groups.push(whole);
         }
-        parts.sort_by_key(|part| part.event_date);
-        parts
+        groups.sort_by_key(|group| group.event_date);
+        groups
+    }
+
+    /// The part files that are not full.
+    pub fn take_parts(&self) -> Vec<OpenPart> {
+        self.lock().dates.values_mut().flat_map(|date| std::mem::take(&mut date.parts)).collect()
     }
 }
 
-pub(super) fn first_time(batch: &RecordBatch) -> Option<i64> {
-    use arrow::array::{Array, AsArray};
-    use arrow::datatypes::TimestampMicrosecondType;
-    let times =
-        batch.column(crate::record::Field::Time as usize).as_primitive_opt::<TimestampMicrosecondType>()?;
+/// Time of the first row.
+fn first_time(batch: &RecordBatch) -> Option<i64> {
+    let times = batch.column(Field::Time as usize).as_primitive_opt::<TimestampMicrosecondType>()?;
     (!times.is_empty() && times.is_valid(0)).then(|| times.value(0))
 }

@@ -10,18 +10,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
 
-use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use twox_hash::XxHash3_128;
 
 use super::duplicates::Duplicates;
-use super::pool::{PartBatches, Pool};
+use super::pool::{Group, OpenPart, Pool};
 use super::rows::{self, Common, ObjectRow, RejectRow};
 use super::{Failure, IngestOptions, Progress};
 use crate::batch::Batcher;
 use crate::error::{Error, Result};
-use crate::lake::{Ledger, PartFile, Table, encode};
+use crate::lake::encode::{self, PartWriter};
+use crate::lake::{Ledger, PartFile, Table};
 use crate::lines::split_lines;
 use crate::parse::parse_line;
 use crate::record::{Field, Quirk, Record};
@@ -34,6 +34,8 @@ const BLOCK: u64 = 1 << 20;
 const SMALL: u64 = 2 * BLOCK;
 /// Objects read by one task.
 const GROUP: usize = 1024;
+/// Bytes of text encoded as one row group: what two threads hold of it stays small, and dictionaries still pay.
+const GROUP_BYTES: u64 = 24 << 20;
 /// A line longer than this is no record, and its object no log.
 const MAX_LINE: u64 = 64 << 20;
 /// Rejects wait for this many bytes before they become a part file.
@@ -124,7 +126,7 @@ pub(super) fn run(
         progress,
         taken: Mutex::default(),
         duplicates: Duplicates::new(),
-        pool: Pool::new(options.part_bytes, options.part_bytes * 3),
+        pool: Pool::new(GROUP_BYTES, GROUP_BYTES * 3),
         states: objects
             .iter()
             .map(|o| Mutex::new(State { row: object_row(o), ..State::default() }))
@@ -140,7 +142,8 @@ pub(super) fn run(
     rayon::in_place_scope_fifo(|scope| work.feed(scope));
     if !work.stopped() {
         let rest = work.pool.drain(rayon::current_num_threads());
-        rest.into_par_iter().for_each(|part| work.encode(part));
+        rest.into_par_iter().for_each(|group| work.encode(group));
+        work.pool.take_parts().into_par_iter().for_each(|part| work.finish(part));
         work.flush_rejects(0);
     }
     let ledger_part = if work.stopped() { Ok(()) } else { work.encode_ledger() };
@@ -471,25 +474,41 @@ impl<'a> Work<'a> {
         }
         match batcher.finish() {
             Ok(batches) if self.target.is_some() => {
-                self.pool.add(batches).into_iter().for_each(|part| self.encode(part));
+                self.pool.add(batches).into_iter().for_each(|group| self.encode(group));
             }
             Ok(_) => {}
             Err(e) => self.fatal(e),
         }
     }
 
-    fn encode(&self, part: PartBatches) {
+    /// Encodes a row group into a part file of its date, and ends the file when it is full.
+    fn encode(&self, group: Group) {
         if self.stopped() {
             return;
         }
-        let mut batches = part.batches;
-        batches.sort_by_key(super::pool::first_time);
         let Some(target) = self.target else { return };
-        self.write(&target.access_logs, Table::AccessLogs, part.event_date, &batches);
+        let Group { event_date, batches, bytes, part } = group;
+        let part = match part {
+            Some(part) => Ok(part),
+            None => {
+                let durable = self.options.durable;
+                PartWriter::create(&target.access_logs, Table::AccessLogs, event_date, durable)
+                    .map(|writer| OpenPart { writer, bytes: 0 })
+            }
+        };
+        let written = part.and_then(|mut part| {
+            part.bytes += bytes;
+            part.writer.write(&batches).map(|()| part)
+        });
+        match written {
+            Ok(part) if part.bytes >= self.options.part_bytes => self.finish(part),
+            Ok(part) => self.pool.give_back(event_date, part),
+            Err(e) => self.fatal(e),
+        }
     }
 
-    fn write(&self, dir: &std::path::Path, table: Table, date: Option<i32>, batches: &[RecordBatch]) {
-        match encode::write_part(dir, table, date, batches, self.options.durable) {
+    fn finish(&self, part: OpenPart) {
+        match part.writer.finish() {
             Ok(part) => lock(&self.parts).push(part),
             Err(e) => self.fatal(e),
         }
@@ -519,8 +538,12 @@ impl<'a> Work<'a> {
         };
         rows.sort_by_key(|row| (row.object, row.offset));
         let Some(target) = self.target else { return };
-        match rows::rejects(&rows, |object| &self.objects[object].key, &self.common) {
-            Ok(batch) => self.write(&target.rejects, Table::Rejects, None, &[batch]),
+        let written =
+            rows::rejects(&rows, |object| &self.objects[object].key, &self.common).and_then(|batch| {
+                encode::write_part(&target.rejects, Table::Rejects, None, &[batch], self.options.durable)
+            });
+        match written {
+            Ok(part) => lock(&self.parts).push(part),
             Err(e) => self.fatal(e),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
@@ -32,7 +32,10 @@ const SLICE_ROWS: usize = 1 << 10;
 const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// Columns whose values hardly repeat: a dictionary would only cost.
-const NO_DICTIONARY: [&str; 6] = ["request_id", "request_uri", "host_id", "key", "log_offset", "raw_line"];
+const NO_DICTIONARY: [&str; 6] = ["request_id", "request_uri", "host_id", "key", "key_logged", "raw_line"];
+
+/// Columns whose values are close to the ones before, once sorted.
+const DELTAS: [&str; 2] = ["time", "log_offset"];
 
 /// Columns of `access_logs` on which files and row groups are skipped. Bounds of values that are spread evenly over
 /// every file (request ids, addresses, keys) would skip nothing.
@@ -69,17 +72,16 @@ fn properties(table: Table) -> WriterProperties {
         for name in NO_DICTIONARY {
             builder = builder.set_column_dictionary_enabled(ColumnPath::from(name), false);
         }
-        builder = builder.set_column_encoding(ColumnPath::from("log_offset"), Encoding::DELTA_BINARY_PACKED);
+        for name in DELTAS {
+            builder = builder
+                .set_column_dictionary_enabled(ColumnPath::from(name), false)
+                .set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
+        }
     }
     builder.build()
 }
 
-/// Writes `batches` (all of `table`'s file schema) as one Parquet file below `table_dir`, and makes it durable:
-/// temporary name, fsync, rename, fsync of the folder.
-///
-/// `event_date` is the partition, for `access_logs` only. Rows of `access_logs` are sorted by bucket and time, so
-/// that row groups can be skipped on both; other tables keep their order. With `durable` false the fsyncs are
-/// left out (temporary lakes).
+/// Writes `batches` (all of `table`'s file schema) as one Parquet file below `table_dir`; see [`PartWriter`].
 pub fn write_part(
     table_dir: &Path,
     table: Table,
@@ -87,43 +89,116 @@ pub fn write_part(
     batches: &[RecordBatch],
     durable: bool,
 ) -> Result<PartFile> {
-    let name = format!("part-{}.parquet", uuid::Uuid::new_v4());
-    let folder = match table {
-        Table::AccessLogs => format!("event_date={}", partition_value(event_date)),
-        Table::LogObjects | Table::Rejects => String::new(),
-    };
-    let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
-    let dir = table_dir.join(&folder);
-    std::fs::create_dir_all(&dir).map_err(|e| disk_error("create folder", &dir, e))?;
-    let temporary = dir.join(format!("{name}.tmp"));
-    let finished = dir.join(&name);
-    let written = write_file(&temporary, table, batches, durable).and_then(|metadata| {
-        std::fs::rename(&temporary, &finished).map_err(|e| disk_error("rename", &temporary, e))?;
-        if durable {
-            sync_dir(&dir)?;
-            if !folder.is_empty() {
-                sync_dir(table_dir)?;
+    let mut writer = PartWriter::create(table_dir, table, event_date, durable)?;
+    writer.write(batches)?;
+    writer.finish()
+}
+
+/// A Parquet file in the making, under a temporary name: gone unless it is finished.
+///
+/// Rows are encoded as they come, a row group at a time, so that what waits in memory is small whatever the file.
+pub struct PartWriter {
+    table: Table,
+    event_date: Option<i32>,
+    table_dir: PathBuf,
+    /// Relative to the table's folder.
+    path: String,
+    temporary: PathBuf,
+    file: File,
+    writer: Option<ArrowWriter<BufWriter<File>>>,
+    durable: bool,
+}
+
+impl PartWriter {
+    /// Begins a file below `table_dir`. `event_date` is the partition, for `access_logs` only. With `durable`
+    /// false nothing is synced to disk (temporary lakes).
+    pub fn create(table_dir: &Path, table: Table, event_date: Option<i32>, durable: bool) -> Result<Self> {
+        let name = format!("part-{}.parquet", uuid::Uuid::new_v4());
+        let path = match table {
+            Table::AccessLogs => format!("event_date={}/{name}", partition_value(event_date)),
+            Table::LogObjects | Table::Rejects => name,
+        };
+        let temporary = table_dir.join(format!("{path}.tmp"));
+        let folder = temporary.parent().unwrap_or(table_dir);
+        std::fs::create_dir_all(folder).map_err(|e| disk_error("create folder", folder, e))?;
+        let file = File::create(&temporary).map_err(|e| disk_error("create", &temporary, e))?;
+        let out = file.try_clone().map_err(|e| disk_error("create", &temporary, e))?;
+        let out = BufWriter::with_capacity(256 << 10, out);
+        let writer = ArrowWriter::try_new(out, table.file_schema(), Some(properties(table)))
+            .map_err(|e| parquet_error(&temporary, e))?;
+        let table_dir = table_dir.to_owned();
+        Ok(Self { table, event_date, table_dir, path, temporary, file, writer: Some(writer), durable })
+    }
+
+    /// Encodes `batches`. Rows of `access_logs` become row groups of their own, sorted by bucket and time, so that
+    /// they can be skipped on both; other tables keep their order.
+    pub fn write(&mut self, batches: &[RecordBatch]) -> Result<()> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let failed = |e| parquet_error(&self.temporary, e);
+        if self.table != Table::AccessLogs {
+            return batches.iter().try_for_each(|batch| writer.write(batch).map_err(failed));
+        }
+        let order = Order::of(batches);
+        for rows in order.0.chunks(SLICE_ROWS) {
+            writer.write(&take_rows(batches, rows)?).map_err(failed)?;
+        }
+        writer.flush().map_err(failed)
+    }
+
+    /// Ends the file and makes it durable: fsync, rename, fsync of the folder.
+    pub fn finish(mut self) -> Result<PartFile> {
+        let Some(mut writer) = self.writer.take() else {
+            return Err(Error::new(ErrorKind::Internal, "a part file was finished twice"));
+        };
+        let failed = |e| parquet_error(&self.temporary, e);
+        let metadata = writer.finish().map_err(failed)?;
+        writer.inner_mut().flush().map_err(|e| disk_error("write", &self.temporary, e))?;
+        let finished = self.table_dir.join(&self.path);
+        if self.durable {
+            self.file.sync_all().map_err(|e| disk_error("sync", &self.temporary, e))?;
+        }
+        std::fs::rename(&self.temporary, &finished).map_err(|e| disk_error("rename", &self.temporary, e))?;
+        if self.durable {
+            let folder = finished.parent().unwrap_or(&self.table_dir);
+            sync_dir(folder)?;
+            if folder != self.table_dir {
+                sync_dir(&self.table_dir)?;
             }
         }
-        let size = std::fs::metadata(&finished).map_err(|e| disk_error("read", &finished, e))?.len();
-        Ok((metadata, size))
-    });
-    match written {
-        Ok((metadata, size_bytes)) => Ok(PartFile {
-            table,
-            path,
-            event_date,
+        let size_bytes = self.file.metadata().map_err(|e| disk_error("read", &finished, e))?.len();
+        Ok(PartFile {
+            table: self.table,
+            path: std::mem::take(&mut self.path),
+            event_date: self.event_date,
             size_bytes,
             rows: metadata.file_metadata().num_rows().max(0) as u64,
             stats: delta_stats(&metadata).to_string(),
-        }),
-        Err(e) => {
-            // Nothing refers to it; leaving it would only cost space on what may be a full disk.
-            let _ = std::fs::remove_file(&temporary);
-            let _ = std::fs::remove_file(&finished);
-            Err(e)
-        }
+        })
     }
+}
+
+impl Drop for PartWriter {
+    fn drop(&mut self) {
+        // Nothing refers to an unfinished file; leaving it would only cost space on what may be a full disk. After
+        // the rename there is nothing under this name.
+        let _ = std::fs::remove_file(&self.temporary);
+    }
+}
+
+impl std::fmt::Debug for PartWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PartWriter").field("temporary", &self.temporary).finish_non_exhaustive()
+    }
+}
+
+#[cold]
+fn parquet_error(path: &Path, e: parquet::errors::ParquetError) -> Error {
+    // The cause of a failed write is the disk, which the writer wraps.
+    let full = e.to_string().contains("No space left");
+    let error = Error::new(ErrorKind::Io, "cannot write Parquet file")
+        .with_context("path", path.display().to_string())
+        .with_source(e);
+    if full { error.with_hint(SPACE_HINT) } else { error }
 }
 
 /// The value of `event_date` in a folder name: `2026-03-01`.
@@ -137,6 +212,9 @@ pub fn partition_value(event_date: Option<i32>) -> String {
     }
 }
 
+const SPACE_HINT: &str = "free some space and run the same command again; nothing was lost";
+
+#[cold]
 fn disk_error(what: &str, path: &Path, e: std::io::Error) -> Error {
     let full = e.kind() == std::io::ErrorKind::StorageFull;
     let error = Error::io(what, path, e);
@@ -149,41 +227,6 @@ fn disk_error(what: &str, path: &Path, e: std::io::Error) -> Error {
 
 fn sync_dir(dir: &Path) -> Result<()> {
     File::open(dir).and_then(|d| d.sync_all()).map_err(|e| disk_error("sync folder", dir, e))
-}
-
-fn write_file(path: &Path, table: Table, batches: &[RecordBatch], durable: bool) -> Result<ParquetMetaData> {
-    let file = File::create(path).map_err(|e| disk_error("create", path, e))?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
-    let parquet_error = |e: parquet::errors::ParquetError| {
-        // The cause of a failed write is the disk, which the writer wraps.
-        let full = e.to_string().contains("No space left");
-        let error = Error::new(ErrorKind::Io, "cannot write Parquet file")
-            .with_context("path", path.display().to_string())
-            .with_source(e);
-        if full {
-            error.with_hint("free some space and run the same command again; nothing was lost")
-        } else {
-            error
-        }
-    };
-    let mut writer = ArrowWriter::try_new(&mut out, table.file_schema(), Some(properties(table)))
-        .map_err(parquet_error)?;
-    if table == Table::AccessLogs {
-        let order = Order::of(batches);
-        for rows in order.0.chunks(SLICE_ROWS) {
-            writer.write(&take_rows(batches, rows)?).map_err(parquet_error)?;
-        }
-    } else {
-        for batch in batches {
-            writer.write(batch).map_err(parquet_error)?;
-        }
-    }
-    let metadata = writer.close().map_err(parquet_error)?;
-    out.flush().map_err(|e| disk_error("write", path, e))?;
-    if durable {
-        out.get_ref().sync_all().map_err(|e| disk_error("sync", path, e))?;
-    }
-    Ok(metadata)
 }
 
 /// The rows as one batch. Rows are named by batch and place; neighbours come from few batches.

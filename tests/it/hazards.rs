@@ -270,6 +270,18 @@ fn fields_that_are_not_known_yet_are_kept_verbatim() {
 }
 
 #[test]
+fn fields_that_are_not_known_yet_may_be_quoted() {
+    // No client can write a line like these: behind the last quote of a record of this age come 7 fields or more.
+    for extra in ["\"new value\"", "\"-\"", "- \"a b\" c", "\"a\" \"b\" -"] {
+        let line = [&Spelled::new().line(), extra.as_bytes()].join(&b' ');
+        let accepted = accept(&line, "extra_fields");
+        assert_eq!(accepted.record.extra, Some(extra.as_bytes()));
+        assert_eq!(accepted.get(Field::UserAgent), Some(AGENT));
+        assert_true_tail(&accepted);
+    }
+}
+
+#[test]
 fn a_dash_stands_for_nothing_in_every_field() {
     for field in Field::ALL {
         let quirk = match field {
