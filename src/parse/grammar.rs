@@ -203,7 +203,9 @@ pub(super) fn tail<'a>(line: &'a [u8], record: &mut Record<'a>) -> Result<(), Fi
 #[inline]
 pub(super) fn check_tail<'a>(line: &'a [u8], record: &mut Record<'a>) -> Result<(), FieldFault<'a>> {
     let fault = |field, expected, rest| Err((field, nom::Err::Error(Fault { rest, expected })));
-    if let Some(at) = memchr::memchr(b'"', line) {
+    // Fields that are not known yet may be quoted.
+    let known = &line[..line.len() - record.extra.map_or(0, <[u8]>::len)];
+    if let Some(at) = memchr::memchr(b'"', known) {
         return fault(Field::UserAgent, Expected::ClosingQuote, &line[at..]);
     }
     match record.width as usize {

@@ -45,12 +45,13 @@ fn single<'a>(line: &'a [u8], record: &mut Record<'a>) -> Result<(), Reject> {
 fn rest<'a>(mut c: Cursor<'a>, record: &mut Record<'a>) -> Result<(), Reject> {
     let line = c.line;
     let start = c.at;
-    let plain = plain_key(&mut c, record).and_then(|uri_at| best_reading(line, uri_at));
+    let is_modern = record.time.is_some_and(|time| time >= super::TLS_VERSION_EVERYWHERE);
+    let plain = plain_key(&mut c, record).and_then(|uri_at| best_reading(line, uri_at, is_modern));
     let reading = match plain {
         Ok(reading) => reading,
         Err(why) => {
             let uri_at = unencoded_key(line, start, record).ok_or(why)?;
-            let reading = best_reading(line, uri_at).map_err(|_| why)?;
+            let reading = best_reading(line, uri_at, is_modern).map_err(|_| why)?;
             c.quirks.insert(Quirk::UnencodedKey);
             reading
         }
@@ -297,7 +298,7 @@ fn ending(line: &[u8], at: usize, end: usize) -> Result<Ending, Reject> {
         let (referer, agent) = ((at + 1, close), (open + 1, last_quote));
         return Ok(Ending { referer, agent, quirks, tail: (last_quote + 1, end) });
     }
-    if line.get(last_quote + 1) != Some(&b' ') {
+    if line[..end].get(last_quote + 1) != Some(&b' ') {
         return reject(Field::UserAgent, last_quote + 1, Expected::Quoted);
     }
     bare_agent(line, (at + 1, last_quote), last_quote + 2, end, quirks)
@@ -347,9 +348,18 @@ struct Reading {
     quirks: Quirks,
 }
 
-fn reading(line: &[u8], uri: (usize, usize), uri_is_bare: bool, after: usize) -> Result<Reading, Reject> {
+fn reading(
+    line: &[u8],
+    uri: (usize, usize),
+    uri_is_bare: bool,
+    after: usize,
+    is_modern: bool,
+) -> Result<Reading, Reject> {
     let middle = middle(line, after)?;
     let mut quirks = Quirks::NONE;
+    if let Some(ending) = is_modern.then(|| quoted_extra(line, middle.end)).flatten() {
+        return Ok(Reading { uri, uri_is_bare, middle, ending, quirks });
+    }
     let whole = ending(line, middle.end, line.len())
         .and_then(|ending| tail(line, ending.tail, &mut Record::default()).map(|()| ending));
     let ending = match whole {
@@ -366,10 +376,32 @@ fn reading(line: &[u8], uri: (usize, usize), uri_is_bare: bool, after: usize) ->
     Ok(Reading { uri, uri_is_bare, middle, ending, quirks })
 }
 
+/// Fields 16 and 17 of a record with quoted fields behind those that are known: the agent closes before the last
+/// quote of the line. Only where fewer than 7 fields follow the last quote, which no record of the time has: a
+/// client cannot get there, since all of its text is before at least 7 fields.
+fn quoted_extra(line: &[u8], at: usize) -> Option<Ending> {
+    const KNOWN: usize = Field::COUNT - Field::VersionId as usize;
+    let last = memchr::memrchr(b'"', &line[at..]).map(|len| at + len)?;
+    if line[last..].iter().filter(|b| **b == b' ').count() >= TAIL_WORDS {
+        return None;
+    }
+    memchr::memchr_iter(b'"', &line[at..last]).map(|len| at + len + 1).take(MAX_TRIES * MAX_TRIES).find_map(
+        |end| {
+            let known = line[end..].split(|b| *b == b' ').take(KNOWN + 1);
+            if !is_forged_tail(&line[end..]) || known.filter(|word| !word.contains(&b'"')).count() <= KNOWN {
+                return None;
+            }
+            let mut found = ending(line, at, end).ok()?;
+            found.tail = (end, line.len());
+            tail(line, found.tail, &mut Record::default()).is_ok().then_some(found)
+        },
+    )
+}
+
 /// The reading to believe: the first whose request-URI ends in a protocol, or else the first.
-fn best_reading(line: &[u8], uri_at: usize) -> Result<Reading, Reject> {
+fn best_reading(line: &[u8], uri_at: usize, is_modern: bool) -> Result<Reading, Reject> {
     if line[uri_at] != b'"' {
-        return reading(line, (uri_at, uri_at + 1), true, uri_at + 1);
+        return reading(line, (uri_at, uri_at + 1), true, uri_at + 1, is_modern);
     }
     let open = uri_at + 1;
     let mut best: Option<Reading> = None;
@@ -377,7 +409,7 @@ fn best_reading(line: &[u8], uri_at: usize) -> Result<Reading, Reject> {
     let (mut readings, mut failures) = (0, 0);
     let mut why = Reject { field: Field::RequestUri, offset: uri_at, expected: Expected::ClosingQuote };
     for close in memchr::memchr_iter(b'"', &line[open..]).map(|len| open + len) {
-        match reading(line, (open, close), false, close + 1) {
+        match reading(line, (open, close), false, close + 1, is_modern) {
             Ok(found) => {
                 readings += 1;
                 let has_protocol = ends_in_protocol(&line[open..close]);
