@@ -4,7 +4,7 @@
 //! [`ErrorKind`] per thing a caller can *do* about it. It never decides an exit code and never prints.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::{fmt, io};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -58,14 +58,16 @@ impl Error {
 
     /// [`ErrorKind::Io`] while doing `what` to `path`.
     #[cold]
-    pub fn io(what: &str, path: impl AsRef<std::path::Path>, source: std::io::Error) -> Self {
+    pub fn io(what: &str, path: impl AsRef<std::path::Path>, source: io::Error) -> Self {
         let kind = match source.kind() {
-            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            io::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Io,
         };
-        Self::new(kind, format!("cannot {what}"))
+        let hint = io_hint(source.kind());
+        let error = Self::new(kind, format!("cannot {what}"))
             .with_context("path", path.as_ref().display().to_string())
-            .with_source(source)
+            .with_source(source);
+        hint.into_iter().fold(error, Self::with_hint)
     }
 
     /// Adds a place or value, shown as `key: value`.
@@ -120,6 +122,32 @@ impl Error {
     }
 }
 
+/// The way out of a refusal of the operating system, where there is one to name.
+pub(crate) fn io_hint(kind: io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("free some space and run the same command again; nothing was lost")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("the file system is read-only: name a place that can be written")
+        }
+        io::ErrorKind::PermissionDenied => Some("check its owner and permissions"),
+        _ => None,
+    }
+}
+
+/// What the operating system said, anywhere in a chain of causes.
+pub(crate) fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        cause = error.source();
+    }
+    None
+}
+
 /// `text` on one line: newlines become blanks, other control characters their `\u{..}` escape.
 pub fn escape_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -163,7 +191,7 @@ mod tests {
 
     #[test]
     fn report_is_one_line_with_cause_and_hint() {
-        let e = Error::io("read log object", "a\u{1b}[31m.log", std::io::Error::other("disk\ngone"))
+        let e = Error::io("read log object", "a\u{1b}[31m.log", io::Error::other("disk\ngone"))
             .with_hint("check the cable");
         assert_eq!(e.report(), "cannot read log object (path: a\\u{1b}[31m.log): disk gone; check the cable");
     }

@@ -19,7 +19,7 @@ use parquet::schema::types::ColumnPath;
 use serde_json::{Map, Value, json};
 
 use super::{PartFile, Table};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, io_hint, io_kind};
 
 /// Rows of a row group. Small enough that a point lookup reads little, large enough that dictionaries pay.
 const ROW_GROUP_ROWS: usize = 1 << 16;
@@ -120,9 +120,9 @@ impl PartWriter {
         };
         let temporary = table_dir.join(format!("{path}.tmp"));
         let folder = temporary.parent().unwrap_or(table_dir);
-        std::fs::create_dir_all(folder).map_err(|e| disk_error("create folder", folder, e))?;
-        let file = File::create(&temporary).map_err(|e| disk_error("create", &temporary, e))?;
-        let out = file.try_clone().map_err(|e| disk_error("create", &temporary, e))?;
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("create folder", folder, e))?;
+        let file = File::create(&temporary).map_err(|e| Error::io("create", &temporary, e))?;
+        let out = file.try_clone().map_err(|e| Error::io("create", &temporary, e))?;
         let out = BufWriter::with_capacity(256 << 10, out);
         let writer = ArrowWriter::try_new(out, table.file_schema(), Some(properties(table)))
             .map_err(|e| parquet_error(&temporary, e))?;
@@ -152,12 +152,12 @@ impl PartWriter {
         };
         let failed = |e| parquet_error(&self.temporary, e);
         let metadata = writer.finish().map_err(failed)?;
-        writer.inner_mut().flush().map_err(|e| disk_error("write", &self.temporary, e))?;
+        writer.inner_mut().flush().map_err(|e| Error::io("write", &self.temporary, e))?;
         let finished = self.table_dir.join(&self.path);
         if self.durable {
-            self.file.sync_all().map_err(|e| disk_error("sync", &self.temporary, e))?;
+            self.file.sync_all().map_err(|e| Error::io("sync", &self.temporary, e))?;
         }
-        std::fs::rename(&self.temporary, &finished).map_err(|e| disk_error("rename", &self.temporary, e))?;
+        std::fs::rename(&self.temporary, &finished).map_err(|e| Error::io("rename", &self.temporary, e))?;
         if self.durable {
             let folder = finished.parent().unwrap_or(&self.table_dir);
             sync_dir(folder)?;
@@ -165,7 +165,7 @@ impl PartWriter {
                 sync_dir(&self.table_dir)?;
             }
         }
-        let size_bytes = self.file.metadata().map_err(|e| disk_error("read", &finished, e))?.len();
+        let size_bytes = self.file.metadata().map_err(|e| Error::io("read", &finished, e))?.len();
         Ok(PartFile {
             table: self.table,
             path: std::mem::take(&mut self.path),
@@ -194,11 +194,11 @@ impl std::fmt::Debug for PartWriter {
 #[cold]
 fn parquet_error(path: &Path, e: parquet::errors::ParquetError) -> Error {
     // The cause of a failed write is the disk, which the writer wraps.
-    let full = e.to_string().contains("No space left");
+    let hint = io_kind(&e).and_then(io_hint);
     let error = Error::new(ErrorKind::Io, "cannot write Parquet file")
         .with_context("path", path.display().to_string())
         .with_source(e);
-    if full { error.with_hint(SPACE_HINT) } else { error }
+    hint.into_iter().fold(error, Error::with_hint)
 }
 
 /// The value of `event_date` in a folder name: `2026-03-01`.
@@ -212,21 +212,8 @@ pub fn partition_value(event_date: Option<i32>) -> String {
     }
 }
 
-const SPACE_HINT: &str = "free some space and run the same command again; nothing was lost";
-
-#[cold]
-fn disk_error(what: &str, path: &Path, e: std::io::Error) -> Error {
-    let full = e.kind() == std::io::ErrorKind::StorageFull;
-    let error = Error::io(what, path, e);
-    if full {
-        error.with_hint("free some space and run the same command again; nothing was lost")
-    } else {
-        error
-    }
-}
-
 fn sync_dir(dir: &Path) -> Result<()> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| disk_error("sync folder", dir, e))
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("sync folder", dir, e))
 }
 
 /// The rows as one batch. Rows are named by batch and place; neighbours come from few batches.

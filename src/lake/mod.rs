@@ -34,7 +34,7 @@ use object_store::ObjectStore;
 use serde::{Deserialize, Serialize};
 
 pub use self::schema::Table;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, io_hint, io_kind};
 
 /// The folder of the lake that is no table: the marker and the intents.
 const OWN_FOLDER: &str = "_s3trail";
@@ -316,19 +316,12 @@ impl Interner {
 /// system refused, [`ErrorKind::Lake`] otherwise (a missing file of a lake is damage).
 #[cold]
 fn store_error(what: &str, path: impl AsRef<Path>, source: impl StdError + Send + Sync + 'static) -> Error {
-    let mut kind = ErrorKind::Lake;
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(&source);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && io.kind() != std::io::ErrorKind::NotFound
-        {
-            kind = ErrorKind::Io;
-        }
-        cause = error.source();
-    }
-    Error::new(kind, format!("cannot {what}"))
-        .with_context("path", path.as_ref().display().to_string())
-        .with_source(source)
+    let io = io_kind(&source).filter(|kind| *kind != std::io::ErrorKind::NotFound);
+    let error =
+        Error::new(if io.is_some() { ErrorKind::Io } else { ErrorKind::Lake }, format!("cannot {what}"))
+            .with_context("path", path.as_ref().display().to_string())
+            .with_source(source);
+    io.and_then(io_hint).into_iter().fold(error, Error::with_hint)
 }
 
 /// A blocking task that ended without an answer.

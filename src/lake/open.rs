@@ -402,9 +402,9 @@ async fn check_marker(root: &Path) -> Result<Arc<dyn ObjectStore>> {
 async fn write_marker(root: &Path, store: &dyn ObjectStore) -> Result<()> {
     let path = marker_path();
     let file = local(root, &path);
-    let failed = |e| store_error("create the lake", &file, e);
+    let failed = |e| store_error("write to the lake", &file, e);
     let json = serde_json::to_vec(&Marker { format: FORMAT })
-        .map_err(|e| store_error("create the lake", &file, e))?;
+        .map_err(|e| store_error("write to the lake", &file, e))?;
     match store.put_opts(&path, json.into(), PutMode::Create.into()).await {
         Ok(_) => {}
         Err(StoreError::AlreadyExists { .. }) => return Ok(()),
