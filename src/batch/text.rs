@@ -63,7 +63,7 @@ impl TextColumn {
     }
 
     /// Appends a value whose bytes are known to be UTF-8.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, view: Option<u128>) {
         match view {
             Some(view) => {

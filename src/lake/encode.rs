@@ -38,17 +38,15 @@ const NO_DICTIONARY: [&str; 6] = ["request_id", "request_uri", "host_id", "key",
 const DELTAS: [&str; 2] = ["time", "log_offset"];
 
 /// Columns of `access_logs` on which files and row groups are skipped. Bounds of values that are spread evenly over
-/// every file (request ids, addresses, keys) would skip nothing.
-const WITH_STATISTICS: [&str; 10] = [
+/// every file (request ids, addresses, keys, operations) would skip nothing and cost a comparison each.
+const WITH_STATISTICS: [&str; 8] = [
     "bucket",
     "time",
-    "operation",
     "http_status",
     "bytes_sent",
     "object_size",
     "total_time_ms",
     "turn_around_time_ms",
-    "log_key",
     "log_offset",
 ];
 
