@@ -173,8 +173,7 @@ pub fn decode_key<'a>(operation: &[u8], logged: &'a [u8]) -> Cow<'a, [u8]> {
 #[inline]
 pub fn decode_key_into(operation: &[u8], logged: &[u8], out: &mut Vec<u8>) -> bool {
     let form_style = operation.starts_with(b"BATCH.") || operation.starts_with(b"S3.");
-    let is_plain = !logged.contains(&b'%') && !(form_style && logged.contains(&b'+'));
-    if is_plain {
+    if !logged.contains(&b'%') && (!form_style || !logged.contains(&b'+')) {
         return false;
     }
     let start = out.len();
