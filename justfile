@@ -41,7 +41,7 @@ bench-peers *ARGS: release
 # Fuzz one target; needs cargo-fuzz, whose compiler flags a stable compiler accepts only so
 fuzz TARGET SECONDS="600":
     mkdir -p fuzz/corpus/{{ TARGET }}
-    RUSTC_BOOTSTRAP=1 cargo fuzz run {{ TARGET }} fuzz/corpus/{{ TARGET }} fuzz/seeds/{{ TARGET }} -- -max_total_time={{ SECONDS }}
+    RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none {{ TARGET }} fuzz/corpus/{{ TARGET }} fuzz/seeds/{{ TARGET }} -- -max_total_time={{ SECONDS }}
 
 # Kill an ingest at many moments and compare with an undisturbed one
 kill9 *ARGS: release
