@@ -189,7 +189,8 @@ impl Run<'_> {
     /// Takes a commit batch in, however often that has to be tried.
     async fn commit_batch(&mut self, mut objects: Vec<LogObject>) -> Result<()> {
         let id = source_id(self.options.log_bucket.as_deref());
-        for _ in 0..MAX_CONFLICTS {
+        let mut conflicts = 0;
+        loop {
             let attempt = match &mut self.lake {
                 Some(lake) => Some(lake.begin(&id).await?),
                 None => None,
@@ -230,17 +231,25 @@ impl Run<'_> {
                     Ok(()) => self.summary.commit_batches += 1,
                     Err(e) if e.kind() == ErrorKind::Conflict => {
                         self.discard(&parts).await?;
+                        conflicts += 1;
+                        if conflicts == MAX_CONFLICTS {
+                            return Err(e.with_hint(
+                                "other runs keep committing to this lake: run again when they are done",
+                            ));
+                        }
                         self.prepare().await?;
                         continue;
                     }
-                    Err(e) => return Err(e),
+                    Err(e) => {
+                        // Files of an attempt that may have committed are left by this.
+                        let _ = self.discard(&parts).await;
+                        return Err(e);
+                    }
                 }
             }
             self.account(done);
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Conflict, "other runs kept committing to this lake first")
-            .with_hint("run again when they are done, or give each run its own source bucket"))
     }
 
     async fn discard(&self, parts: &[PartFile]) -> Result<()> {
