@@ -132,6 +132,11 @@ impl Batcher {
                 .entry(record.quirks.bits())
                 .or_insert_with(|| side.store(&record.quirks.names()))
         });
+        let logged = record.get(Field::Key);
+        let decoded = logged.and_then(|logged| {
+            let operation = record.get(Field::Operation).unwrap_or(b"");
+            self.side.write(|out| value::decode_key_into(operation, logged, out))
+        });
         let chunk: &[u8] = &self.chunk;
         let side = &mut self.side;
         let mut view = |text: &[u8]| {
@@ -149,14 +154,7 @@ impl Batcher {
             at += 1;
         }
         columns.extra.push(record.extra.map(&mut view));
-        let logged = record.get(Field::Key);
-        let decoded = logged.and_then(|logged| {
-            let operation = record.get(Field::Operation).unwrap_or(b"");
-            self.side.write(|out| value::decode_key_into(operation, logged, out))
-        });
-        let logged_view = logged.map(|text| {
-            if utf8 { view_in_chunk(chunk, text) } else { self.side.store(&String::from_utf8_lossy(text)) }
-        });
+        let logged_view = logged.map(&mut view);
         columns.text[KEY_COLUMN].push(decoded.or(logged_view));
         columns.key_logged.push(decoded.and(logged_view));
         columns.quirks.push(quirks);

@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::generate::{GenerateArgs, size};
+use crate::query::Params;
+use crate::query::params::parse_duration;
 use crate::report::Format;
 
 /// Amazon S3 server access logs into a lake that SQL can ask: nothing lost, nothing twice.
@@ -206,10 +208,7 @@ pub(super) enum LakeCommand {
 }
 
 fn param(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write it as name=value".to_owned()),
-    }
+    Params::parse_assignment(text).map_err(|e| e.report())
 }
 
 fn ratio(text: &str) -> Result<f64, String> {
@@ -219,19 +218,14 @@ fn ratio(text: &str) -> Result<f64, String> {
     }
 }
 
-/// `90` or `90s`, `15m`, `12h`, `7d`.
+/// `90` (seconds), or with units as the parameters of queries have them: `90s`, `15m`, `12h`, `7d`.
 fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let unit = match &text[digits..] {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err("write a time such as 30s, 15m, 12h or 7d".to_owned()),
-    };
-    match text[..digits].parse::<u64>() {
-        Ok(n) if n.checked_mul(unit).is_some() => Ok(Duration::from_secs(n * unit)),
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    match parse_duration(text).map(u64::try_from) {
+        Some(Ok(nanos)) => Ok(Duration::from_nanos(nanos)),
         _ => Err("write a time such as 30s, 15m, 12h or 7d".to_owned()),
     }
 }
