@@ -15,12 +15,12 @@ use super::{Ui, threads};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{IngestOptions, ingest};
 use crate::lake::{Lake, Table};
-use crate::query::{Catalog, Engine, EngineOptions, Kind, Params, views};
+use crate::query::{Catalog, Engine, EngineOptions, Kind, Params, reference, views};
 use crate::report::{self, Format, WriteOptions};
 
 pub(super) async fn run(args: QueryArgs, settings: &Settings, ui: &Ui) -> Result<ExitCode> {
     let catalog = Catalog::load(args.queries.as_deref().or(settings.queries.as_deref()))?;
-    let (sql, params) = question(&args, &catalog)?;
+    let (sql, params) = question(&args, &catalog, settings)?;
     let opened = open_target(&args.target, settings, ui).await?;
     let options = EngineOptions {
         threads: Some(threads()),
@@ -32,13 +32,14 @@ pub(super) async fn run(args: QueryArgs, settings: &Settings, ui: &Ui) -> Result
     for table in Table::ALL {
         engine.register_table(table.name(), opened.lake.provider(table).await?).await?;
     }
+    reference::register(&engine, &settings.reference()).await?;
     views::register(&engine, &catalog).await?;
     answer(&engine, &sql, &params, &args).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The SQL and its parameters: from a file, a saved query, or the command line itself.
-fn question(args: &QueryArgs, catalog: &Catalog) -> Result<(String, Params)> {
+fn question(args: &QueryArgs, catalog: &Catalog, settings: &Settings) -> Result<(String, Params)> {
     if let Some(path) = &args.file {
         return Ok((read_sql(path)?, Params::free(&args.params)?));
     }
@@ -50,7 +51,7 @@ fn question(args: &QueryArgs, catalog: &Catalog) -> Result<(String, Params)> {
     if saved.kind == Kind::View {
         return Ok((format!("SELECT * FROM {text}"), Params::free(&args.params)?));
     }
-    Ok((saved.sql().to_owned(), Params::bind(saved, &args.params)?))
+    Ok((saved.sql().to_owned(), Params::bind(saved, &settings.with_params(saved, &args.params))?))
 }
 
 fn read_sql(path: &Path) -> Result<String> {

@@ -9,6 +9,7 @@
 
 pub mod guard;
 pub mod params;
+pub mod reference;
 pub mod saved;
 pub mod suggest;
 pub mod views;
@@ -38,6 +39,7 @@ use tokio::time::Instant;
 
 pub use guard::Checked;
 pub use params::{ParamSpec, ParamType, Params};
+pub use reference::Reference;
 pub use saved::{Catalog, Kind, Level, SavedQuery};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -105,6 +107,9 @@ impl Engine {
         for function in functions::all() {
             context.register_udf(function);
         }
+        for function in functions::aggregates() {
+            context.register_udaf(function);
+        }
         Ok(Self { context, timeout: options.timeout })
     }
 
@@ -120,12 +125,13 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes the program's views known; the tables `access_logs`, `log_objects` and `rejects` must be there.
+    /// Makes the program's views and reference tables known; the tables `access_logs`, `log_objects` and `rejects` must be there.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Query`] when a view cannot be planned.
     pub async fn register_views(&self) -> Result<()> {
+        reference::register(self, &Reference::default()).await?;
         views::register(self, &Catalog::load(None)?).await
     }
 
@@ -285,7 +291,7 @@ mod tests {
         assert_eq!(
             refusal(&engine, "SELECT 1 FROM acces_logs").await,
             "there is no table acces_logs; did you mean access_logs? \
-             there is: access_logs, log_deliveries, log_objects, rejects, requests"
+             there is: access_logs, kms_quotas, log_deliveries, log_objects, prices, rejects, requests"
         );
         let column = refusal(&engine, "SELECT buckt FROM access_logs").await;
         assert!(column.starts_with("there is no column buckt; did you mean bucket"), "{column}");

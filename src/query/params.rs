@@ -138,14 +138,7 @@ pub struct ParamSpec {
 impl ParamSpec {
     /// The default as it would be typed; `None` without one.
     pub fn default_text(&self) -> Option<String> {
-        self.default.as_ref().map(|value| match value {
-            toml::Value::String(text) => text.clone(),
-            toml::Value::Array(values) => {
-                let texts: Vec<&str> = values.iter().filter_map(toml::Value::as_str).collect();
-                serde_json::Value::from(texts).to_string()
-            }
-            other => other.to_string(),
-        })
+        self.default.as_ref().map(value_text)
     }
 
     /// What is wrong with the declaration itself, if anything.
@@ -358,6 +351,18 @@ fn interval(nanos: Option<i64>) -> ScalarValue {
 fn text_list(texts: Vec<String>) -> ScalarValue {
     let texts: Vec<ScalarValue> = texts.into_iter().map(|text| ScalarValue::Utf8(Some(text))).collect();
     ScalarValue::List(ScalarValue::new_list_nullable(&texts, &DataType::Utf8))
+}
+
+/// A value of front matter or settings as it would be typed after `-p name=`.
+pub fn value_text(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Array(values) => {
+            let texts: Vec<&str> = values.iter().filter_map(toml::Value::as_str).collect();
+            serde_json::Value::from(texts).to_string()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Microseconds since the epoch of a time: RFC 3339, a date (its first instant, UTC), `now`, or `-` and a

@@ -1,10 +1,11 @@
-//! The scalar functions that queries have besides DataFusion's own: one file per family.
+//! The functions that queries have besides DataFusion's own: one file per family.
 //!
 //! A family is a list of [`Spec`]s: name, arguments, documentation and how one row is computed. Everything
 //! about columns, constants and nulls is done here once, by [`TextFunction`]. Arguments are text of any Arrow
 //! kind (coerced to `Utf8View`), results are `Utf8View`. What the text says is never trusted: every input has
 //! a result, nothing here fails on a row.
 
+mod evidence;
 mod ip;
 mod operation;
 mod principal;
@@ -23,7 +24,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::{ScalarValue, exec_err};
 use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::{
-    ColumnarValue, DocSection, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    AggregateUDF, ColumnarValue, DocSection, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
 };
 
@@ -36,6 +37,11 @@ pub(super) fn all() -> Vec<ScalarUDF> {
         families.into_iter().flatten().map(|spec| ScalarUDF::from(TextFunction::new(spec))).collect();
     functions.extend(ip::functions());
     functions
+}
+
+/// Every aggregate function, ready to be registered in a session.
+pub(super) fn aggregates() -> Vec<AggregateUDF> {
+    vec![evidence::function()]
 }
 
 /// How one row is computed. A missing argument is null.
