@@ -21,7 +21,9 @@
 
 pub mod batch;
 pub mod cli;
+pub mod detect;
 pub mod error;
+pub mod finding;
 pub mod generate;
 pub mod ingest;
 pub mod lake;

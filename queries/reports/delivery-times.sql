@@ -1,4 +1,4 @@
---! id = "delivery-delay"
+--! id = "delivery-times"
 --! kind = "report"
 --! title = "How late log objects arrive"
 --! description = """

@@ -4,6 +4,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int16Type, Int64Type, TimestampMicrosecondType};
 
+use super::schema::{EXTRA, KEY_LOGGED, QUIRKS, RAW_LINE, RECORD_BYTES};
 use super::schema::{access_logs_schema, timestamp_type};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Field, FieldType, Quirk, Quirks, Record};
@@ -54,12 +55,6 @@ impl LineReader {
 
     /// The line of `row` without its LF, byte for byte; `None` only for a row that no record made.
     pub fn line(&self, row: usize) -> Option<Vec<u8>> {
-        const KEY_LOGGED: usize = Field::COUNT;
-        const QUIRKS: usize = KEY_LOGGED + 1;
-        const EXTRA: usize = KEY_LOGGED + 2;
-        const RAW_LINE: usize = KEY_LOGGED + 3;
-        const RECORD_BYTES: usize = KEY_LOGGED + 7;
-
         let raw = self.columns[RAW_LINE].as_binary::<i32>();
         if raw.is_valid(row) {
             return Some(raw.value(row).to_vec());

@@ -18,6 +18,15 @@ pub const EXTRA_COLUMNS: [(&str, FieldKind, &str); 8] = [
     ("record_bytes", FieldKind::Int64, "Length of the line with its LF"),
 ];
 
+/// Indices of the columns behind the fields, in the order of [`EXTRA_COLUMNS`].
+pub(super) const KEY_LOGGED: usize = Field::COUNT;
+pub(super) const QUIRKS: usize = Field::COUNT + 1;
+pub(super) const EXTRA: usize = Field::COUNT + 2;
+pub(super) const RAW_LINE: usize = Field::COUNT + 3;
+pub(super) const LOG_BUCKET: usize = Field::COUNT + 4;
+pub(super) const LOG_KEY: usize = Field::COUNT + 5;
+pub(super) const RECORD_BYTES: usize = Field::COUNT + 7;
+
 /// Name of the partition column of `access_logs`: the date of `time`, UTC. It is not in the Parquet files.
 pub const PARTITION_COLUMN: &str = "event_date";
 

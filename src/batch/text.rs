@@ -1,8 +1,10 @@
-//! A text column: views into the chunk's own bytes, or into a small side buffer.
+//! Views of text: into the chunk's own bytes, or into a small side buffer.
 
-use arrow::array::{ArrayRef, NullBufferBuilder, StringViewArray, builder::make_view};
-use arrow::buffer::{Buffer, ScalarBuffer};
+use arrow::array::builder::make_view;
+use arrow::buffer::Buffer;
 
+/// Text up to this length stands in its view.
+const INLINE: usize = 12;
 /// Index of the chunk among a column's buffers.
 const CHUNK: u32 = 0;
 /// Index of the side buffer.
@@ -43,46 +45,58 @@ impl Side {
 }
 
 /// The view of `text`, a part of `chunk`.
-#[inline]
+#[inline(always)]
 pub(super) fn view_in_chunk(chunk: &[u8], text: &[u8]) -> u128 {
     let at = text.as_ptr() as usize - chunk.as_ptr() as usize;
     debug_assert!(at + text.len() <= chunk.len());
-    make_view(text, CHUNK, at as u32)
+    // What `make_view` gives, without a jump that depends on the length: sixteen bytes are taken, and those too
+    // many masked away.
+    let Some(bytes) = chunk.get(at..).and_then(|rest| rest.first_chunk::<16>()) else {
+        return make_view(text, CHUNK, at as u32);
+    };
+    let bytes = u128::from_le_bytes(*bytes);
+    let len = text.len();
+    if len <= INLINE {
+        len as u128 | (bytes & ((1 << (8 * len)) - 1)) << 32
+    } else {
+        len as u128 | (bytes & 0xffff_ffff) << 32 | u128::from(CHUNK) << 64 | (at as u128) << 96
+    }
 }
 
-/// Builder of one text column.
+/// Texts of a column met lately. Log records repeat themselves: a text that was there before gets the view it had
+/// then, so that whoever reads the column can tell equal texts by their views.
 #[derive(Debug)]
-pub(super) struct TextColumn {
-    views: Vec<u128>,
-    nulls: NullBufferBuilder,
-}
+pub(super) struct Recent([u128; RECENT]);
 
-impl TextColumn {
-    pub fn with_capacity(rows: usize) -> Self {
-        Self { views: Vec::with_capacity(rows), nulls: NullBufferBuilder::new(rows) }
+/// How many texts of a column are remembered.
+const RECENT: usize = 64;
+
+impl Recent {
+    pub fn new() -> Self {
+        Self([0; RECENT])
     }
 
-    /// Appends a value whose bytes are known to be UTF-8.
+    /// The view of `text`, a part of `chunk`, or of an earlier part that is the same.
     #[inline(always)]
-    pub fn push(&mut self, view: Option<u128>) {
-        match view {
-            Some(view) => {
-                self.views.push(view);
-                self.nulls.append_non_null();
-            }
-            None => {
-                self.views.push(0);
-                self.nulls.append_null();
+    pub fn view(&mut self, chunk: &[u8], text: &[u8]) -> u128 {
+        let view = view_in_chunk(chunk, text);
+        let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) else {
+            return view;
+        };
+        if text.len() <= INLINE {
+            return view;
+        }
+        let ends = u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29) ^ text.len() as u64;
+        let place = ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - RECENT.ilog2());
+        let known = &mut self.0[place as usize];
+        // The low half holds length and first bytes.
+        if *known as u64 == view as u64 {
+            let at = (*known >> 96) as usize;
+            if chunk.get(at..at + text.len()) == Some(text) {
+                return *known;
             }
         }
-    }
-
-    /// # Safety
-    /// Every view pushed must lie within the chunk or the side buffer given here, and be UTF-8.
-    pub unsafe fn finish(mut self, chunk: &Buffer, side: &Buffer) -> ArrayRef {
-        let views = ScalarBuffer::from(self.views);
-        let buffers = vec![chunk.clone(), side.clone()];
-        // SAFETY: the caller's promise.
-        std::sync::Arc::new(unsafe { StringViewArray::new_unchecked(views, buffers, self.nulls.finish()) })
+        *known = view;
+        view
     }
 }

@@ -7,9 +7,12 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::generate::{GenerateArgs, size};
+use crate::finding::Level;
 use crate::query::Params;
 use crate::query::params::parse_duration;
 use crate::report::Format;
+use crate::report::findings::FindingFormat;
+use crate::report::graph::GraphFormat;
 
 /// Amazon S3 server access logs into a lake that SQL can ask: nothing lost, nothing twice.
 #[derive(Debug, Parser)]
@@ -27,8 +30,10 @@ Examples:
   s3trail ingest ./logs --lake ./lake                take a folder into a lake; again adds only what is new
   s3trail query who-deleted -p key=reports/q1.csv    who deleted an object, from the lake ./lake
   s3trail queries list                               what can be asked by name
+  s3trail run ./logs --lake ./lake --fail-on high    take in what is new and look for trouble, for a job
 
-Exit codes: 0 done, 2 trouble (bad usage, unreadable source, too many rejects, failed commit).";
+Exit codes: 0 done, 1 findings at or above --fail-on, 2 trouble (bad usage, unreadable source, too many rejects,
+failed commit, a detection that could not be run).";
 
 /// Options of every subcommand.
 #[derive(Debug, Args)]
@@ -48,6 +53,14 @@ pub(super) struct Global {
 pub(super) enum Command {
     /// Take log objects into a lake
     Ingest(IngestArgs),
+    /// Take log objects into a lake, then look for trouble in it: the one line for a job
+    Run(RunArgs),
+    /// Look for trouble: recursion, changed controls, exposed or stolen data
+    Detect(DetectArgs),
+    /// Show which bucket's log goes where, the loops, and how to break them
+    Recursion(RecursionArgs),
+    /// Print the log lines that prove a finding
+    Evidence(EvidenceArgs),
     /// Ask a lake, or log objects directly, in SQL or by the name of a saved query
     Query(QueryArgs),
     /// List the saved queries, or show one
@@ -69,6 +82,19 @@ Log objects are recognised by content: text, gzip, zstd. Lines that are no log r
 `rejects` with the reason and the place. Running again takes in only what is new; a run that was cut short is
 finished by the next one.")]
 pub(super) struct IngestArgs {
+    #[command(flatten)]
+    pub intake: Intake,
+    /// Read and count everything, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the summary as one JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What is taken in, and where to.
+#[derive(Debug, Args)]
+pub(super) struct Intake {
     /// Files, folders (read recursively), globs, or - for standard input
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
@@ -81,12 +107,6 @@ pub(super) struct IngestArgs {
     /// Rejected lines for each line, 0 to 1, above which the exit code is 2 [default: 0.01]
     #[arg(long, value_name = "RATIO", env = "S3TRAIL_MAX_REJECT_RATIO", value_parser = ratio)]
     pub max_reject_ratio: Option<f64>,
-    /// Read and count everything, write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Print the summary as one JSON object on standard output
-    #[arg(long)]
-    pub json: bool,
     /// Log objects that become visible in one commit, in bytes
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size, hide_short_help = true)]
     pub commit_bytes: u64,
@@ -151,6 +171,166 @@ pub(super) struct QueryArgs {
     pub queries: Option<PathBuf>,
 }
 
+/// Which detections run, and with which values.
+#[derive(Debug, Args)]
+pub(super) struct Detections {
+    /// Only these detections
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Only detections with one of these tags, such as recursion or attack.t1530
+    #[arg(long = "tag", value_name = "TAG", value_delimiter = ',')]
+    pub tags: Vec<String>,
+    /// Only detections of this level or above
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub min_level: Option<Level>,
+    #[command(flatten)]
+    pub values: DetectionValues,
+}
+
+/// What detections are given.
+#[derive(Debug, Args)]
+pub(super) struct DetectionValues {
+    /// Findings from this time on: 2026-03-01, 2026-03-01T12:00:00Z, or -7d
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+    /// Findings before this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+    /// A parameter of a detection; may be repeated, see s3trail queries show ID
+    #[arg(long = "param", short, value_name = "ID.NAME=VALUE", value_parser = detection_param)]
+    pub params: Vec<DetectionParam>,
+    /// A folder of saved queries laid over the built-in ones
+    #[arg(long, value_name = "DIR", env = "S3TRAIL_QUERIES")]
+    pub queries: Option<PathBuf>,
+    /// Memory for sorting and grouping before it spills to disk, such as 2GB [default: 2GiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_memory: Option<u64>,
+}
+
+/// `ID.NAME=VALUE`.
+#[derive(Debug, Clone)]
+pub(super) struct DetectionParam {
+    pub id: String,
+    pub name: String,
+    pub value: String,
+}
+
+/// How findings are shown, and what they mean for the exit code.
+#[derive(Debug, Args)]
+pub(super) struct FindingsOutput {
+    /// Exit with 1 when a finding has this level or a worse one and is not suppressed
+    #[arg(long, value_name = "LEVEL", value_parser = level, env = "S3TRAIL_FAIL_ON")]
+    pub fail_on: Option<Level>,
+    /// Form of the findings [default: table]
+    #[arg(long, value_enum, default_value = "table", hide_default_value = true)]
+    pub format: FindingFormat,
+    /// Write the findings to a file
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Show suppressed findings too (table, Markdown and CSV; the others always have them)
+    #[arg(long)]
+    pub show_suppressed: bool,
+    /// Account that ASFF findings are imported into
+    #[arg(long, value_name = "ACCOUNT", hide_short_help = true)]
+    pub account: Option<String>,
+    /// Region that ASFF findings are imported into
+    #[arg(long, value_name = "REGION", hide_short_help = true)]
+    pub region: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  s3trail detect --logs ./logs --log-bucket amzn-s3-demo-logs
+  s3trail detect --lake ./lake --since -1d --fail-on high
+  s3trail detect --tag recursion,exfiltration --format sarif -o findings.sarif
+  s3trail detect --only mass-deletion -p mass-deletion.min_keys=50
+
+Detections are saved queries: s3trail queries list names them, s3trail queries show ID explains one. Findings that
+are known and no trouble are suppressed in s3trail.toml:
+
+  [[suppressions]]
+  id = \"plaintext-http\"
+  match = { bucket = \"amzn-s3-demo-web\", subject = \"*\" }
+  reason = \"a public web site\"
+  owner = \"web team\"
+  expires = 2027-01-31
+
+Exit codes: 0 done, 1 findings at or above --fail-on, 2 trouble (a detection that could not be run among it).")]
+pub(super) struct DetectArgs {
+    #[command(flatten)]
+    pub target: Target,
+    #[command(flatten)]
+    pub detections: Detections,
+    #[command(flatten)]
+    pub output: FindingsOutput,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  s3trail run ./mirror-of-log-bucket --lake ./lake --log-bucket amzn-s3-demo-logs --fail-on high
+  s3trail run ./logs --since -1d --format json > findings.json
+
+Exit codes: 0 done, 1 findings at or above --fail-on, 2 trouble in ingest or detection.")]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub intake: Intake,
+    #[command(flatten)]
+    pub detections: Detections,
+    #[command(flatten)]
+    pub output: FindingsOutput,
+    /// Print summary and findings as one JSON object on standard output
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  s3trail recursion --logs ./logs --log-bucket amzn-s3-demo-logs
+  s3trail recursion --lake ./lake --format mermaid -o deliveries.mmd
+
+A bucket that receives its own access log feeds on itself: every delivery makes a record, which is delivered in turn.
+`certain` edges come from log objects whose bucket is known (--log-bucket, or the partitioned key); `observed` ones
+from records of deliveries in the log of the receiving bucket.")]
+pub(super) struct RecursionArgs {
+    #[command(flatten)]
+    pub target: Target,
+    /// Deliveries from this time on: 2026-03-01, 2026-03-01T12:00:00Z, or -7d
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+    /// Deliveries before this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+    /// Form of the graph [default: text]
+    #[arg(long, value_enum, default_value = "text", hide_default_value = true)]
+    pub format: GraphFormat,
+    /// Write the graph to a file
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// A folder of saved queries laid over the built-in ones
+    #[arg(long, value_name = "DIR", env = "S3TRAIL_QUERIES")]
+    pub queries: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  s3trail evidence recursion-self:3f2a9c0d1e5b7788 --lake ./lake
+  s3trail evidence recursion-self:3f2a9c0d1e5b7788 --logs ./logs --log-bucket amzn-s3-demo-logs
+
+A fingerprint stands beside every finding. The detection it names is run again, with the same --since, --until and
+parameters if they were given; the lines are printed byte for byte as S3 wrote them, escaped on a terminal.")]
+pub(super) struct EvidenceArgs {
+    /// Fingerprint of the finding
+    pub fingerprint: String,
+    #[command(flatten)]
+    pub target: Target,
+    #[command(flatten)]
+    pub values: DetectionValues,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct QueriesArgs {
     #[command(subcommand)]
@@ -162,13 +342,49 @@ pub(super) struct QueriesArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum QueriesCommand {
-    /// One line for each saved query
-    List,
+    /// One line for each saved query, topic by topic
+    List(QueriesFilter),
     /// What a saved query means, its parameters and its SQL
     Show {
         /// Name of the query
         name: String,
     },
+    /// Print the Markdown page of all topics and saved queries
+    Index,
+}
+
+/// Which saved queries are listed.
+#[derive(Debug, Default, Args)]
+pub(super) struct QueriesFilter {
+    /// Only these topics
+    #[arg(long, value_name = "TOPIC", value_delimiter = ',')]
+    pub topic: Vec<String>,
+    /// Only this kind
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub kind: Option<QueryKind>,
+    /// Only detections of this level or above
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub min_level: Option<Level>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(super) enum QueryKind {
+    /// Looks for trouble
+    Detection,
+    /// Answers a question
+    Report,
+    /// A table for other queries
+    View,
+}
+
+impl QueryKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            QueryKind::Detection => "detection",
+            QueryKind::Report => "report",
+            QueryKind::View => "view",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -209,6 +425,22 @@ pub(super) enum LakeCommand {
 
 fn param(text: &str) -> Result<(String, String), String> {
     Params::parse_assignment(text).map_err(|e| e.report())
+}
+
+fn detection_param(text: &str) -> Result<DetectionParam, String> {
+    let parts = text.split_once('.').and_then(|(id, rest)| Some((id, rest.split_once('=')?)));
+    match parts {
+        Some((id, (name, value))) if !id.is_empty() && !name.is_empty() => {
+            Ok(DetectionParam { id: id.to_owned(), name: name.to_owned(), value: value.to_owned() })
+        }
+        _ => Err("write ID.NAME=VALUE, such as mass-deletion.min_keys=50".to_owned()),
+    }
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    let names: Vec<&str> = Level::ALL.into_iter().map(Level::name).collect();
+    let found = Level::ALL.into_iter().find(|level| level.name() == text);
+    found.ok_or_else(|| format!("one of {}", names.join(", ")))
 }
 
 fn ratio(text: &str) -> Result<f64, String> {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::args::IngestArgs;
+use super::args::{IngestArgs, Intake};
 use super::notes::Note;
 use super::progress::Bar;
 use super::settings::Settings;
@@ -19,31 +19,42 @@ pub(super) const DEFAULT_LAKE: &str = "./lake";
 const DEFAULT_MAX_REJECT_RATIO: f64 = 0.01;
 
 pub(super) async fn run(args: IngestArgs, settings: &Settings, ui: &Ui) -> Result<ExitCode> {
-    let limit = args.max_reject_ratio.or(settings.max_reject_ratio).unwrap_or(DEFAULT_MAX_REJECT_RATIO);
-    let options = IngestOptions {
-        log_bucket: args.log_bucket.or_else(|| settings.log_bucket.clone()),
-        commit_bytes: args.commit_bytes,
-        ..IngestOptions::default()
-    };
-    let bar = Bar::new(&args.sources, ui.quiet);
-    let sources = open_sources(&args.sources, ui)?;
-    let mut lake = match args.dry_run {
-        true => None,
-        false => Some(Lake::open_or_create(&lake_location(args.lake.as_deref(), settings, ui)).await?),
-    };
-    let summary = ingest(lake.as_mut(), sources, &options, &bar).await?;
-    let first_reject = bar.finish();
-    if summary.objects + summary.known_objects + summary.failed_objects == 0 {
-        return Err(Error::new(ErrorKind::NotFound, "there is no log object in the source")
-            .with_context("source", args.sources.join(" "))
-            .with_context("files skipped", summary.skipped_files.to_string()));
-    }
-    report_trouble(&summary, first_reject, ui);
+    let (summary, is_trouble) = take_in(&args.intake, args.dry_run, settings, ui).await?;
     if args.json {
         println!("{}", json(&summary)?);
     } else {
         print_summary(&summary, args.dry_run, ui);
     }
+    Ok(if is_trouble { ExitCode::from(TROUBLE) } else { ExitCode::SUCCESS })
+}
+
+/// Takes in what is new and says what went wrong; and whether that was enough to call it trouble.
+pub(super) async fn take_in(
+    intake: &Intake,
+    dry_run: bool,
+    settings: &Settings,
+    ui: &Ui,
+) -> Result<(Summary, bool)> {
+    let limit = intake.max_reject_ratio.or(settings.max_reject_ratio).unwrap_or(DEFAULT_MAX_REJECT_RATIO);
+    let options = IngestOptions {
+        log_bucket: intake.log_bucket.clone().or_else(|| settings.log_bucket.clone()),
+        commit_bytes: intake.commit_bytes,
+        ..IngestOptions::default()
+    };
+    let bar = Bar::new(&intake.sources, ui.quiet);
+    let sources = open_sources(&intake.sources, ui)?;
+    let mut lake = match dry_run {
+        true => None,
+        false => Some(Lake::open_or_create(&lake_location(intake.lake.as_deref(), settings, ui)).await?),
+    };
+    let summary = ingest(lake.as_mut(), sources, &options, &bar).await?;
+    let first_reject = bar.finish();
+    if summary.objects + summary.known_objects + summary.failed_objects == 0 {
+        return Err(Error::new(ErrorKind::NotFound, "there is no log object in the source")
+            .with_context("source", intake.sources.join(" "))
+            .with_context("files skipped", summary.skipped_files.to_string()));
+    }
+    report_trouble(&summary, first_reject, ui);
     if summary.objects == 0 && summary.failed_objects == 0 {
         ui.note(&Note::NothingNew);
     }
@@ -51,8 +62,8 @@ pub(super) async fn run(args: IngestArgs, settings: &Settings, ui: &Ui) -> Resul
     if ratio > limit {
         ui.note(&Note::RejectRatioExceeded { ratio, limit });
     }
-    let trouble = ratio > limit || summary.failed_objects > 0;
-    Ok(if trouble { ExitCode::from(TROUBLE) } else { ExitCode::SUCCESS })
+    let is_trouble = ratio > limit || summary.failed_objects > 0;
+    Ok((summary, is_trouble))
 }
 
 /// Opens the sources, and says so when standard input has to be copied first.

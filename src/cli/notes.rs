@@ -39,6 +39,22 @@ pub enum Note {
     },
     /// The lake has every log object of the source already.
     NothingNew,
+    /// A detection could not be run; the others were.
+    DetectionFailed {
+        /// Its id.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// A finding is there that a suppression covered until it expired.
+    SuppressionExpired {
+        /// The detection.
+        id: String,
+        /// Who answers for it.
+        owner: String,
+        /// The last day it held.
+        expired: String,
+    },
     /// Commit batches of a run that died were finished.
     RecoveredCommit {
         /// How many.
@@ -50,9 +66,11 @@ impl Note {
     /// The word to print before it: `warning` if something is missing or may be wrong, else `note`.
     pub fn label(&self) -> &'static str {
         match self {
-            Note::ObjectFailed { .. } | Note::RejectsKept { .. } | Note::RejectRatioExceeded { .. } => {
-                "warning"
-            }
+            Note::ObjectFailed { .. }
+            | Note::RejectsKept { .. }
+            | Note::RejectRatioExceeded { .. }
+            | Note::DetectionFailed { .. }
+            | Note::SuppressionExpired { .. } => "warning",
             Note::LakeDefaultUsed | Note::StdinSpooled | Note::NothingNew | Note::RecoveredCommit { .. } => {
                 "note"
             }
@@ -89,6 +107,19 @@ impl fmt::Display for Note {
                 Percent(*limit)
             ),
             Note::NothingNew => f.write_str("the lake has every log object of the source already; nothing to do"),
+            Note::DetectionFailed { id, reason } => write!(
+                f,
+                "the detection {} could not be run: {}; the others were",
+                escape_for_terminal(id),
+                escape_for_terminal(reason)
+            ),
+            Note::SuppressionExpired { id, owner, expired } => write!(
+                f,
+                "a suppression of {} expired on {}; ask {} to look again, or renew it in s3trail.toml",
+                escape_for_terminal(id),
+                escape_for_terminal(expired),
+                escape_for_terminal(owner)
+            ),
             Note::RecoveredCommit { count } => {
                 let batches = if *count == 1 { "commit batch" } else { "commit batches" };
                 write!(f, "finished {} {batches} of an earlier run that died; nothing to do", thousands(*count))

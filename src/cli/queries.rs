@@ -2,35 +2,70 @@
 
 use std::process::ExitCode;
 
-use super::args::{QueriesArgs, QueriesCommand};
+use super::args::{QueriesArgs, QueriesCommand, QueriesFilter};
 use super::settings::Settings;
-use crate::error::Result;
-use crate::query::{Catalog, SavedQuery};
+use crate::error::{Error, Result};
+use crate::query::topics::{Topic, index};
+use crate::query::{Catalog, SavedQuery, suggest};
 
 pub(super) fn run(args: QueriesArgs, settings: &Settings) -> Result<ExitCode> {
     let catalog = Catalog::load(args.queries.as_deref().or(settings.queries.as_deref()))?;
-    match args.command.unwrap_or(QueriesCommand::List) {
-        QueriesCommand::List => list(&catalog),
+    match args.command.unwrap_or(QueriesCommand::List(QueriesFilter::default())) {
+        QueriesCommand::List(filter) => list(&catalog, &filter)?,
         QueriesCommand::Show { name } => show(catalog.get(&name)?),
+        QueriesCommand::Index => print!("{}", index(&catalog)?),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(catalog: &Catalog) {
-    let width = catalog.iter().map(|q| q.id.len()).max().unwrap_or(0);
-    for query in catalog.iter() {
-        println!("{:<width$}  {:<9}  {}", query.id, query.kind.name(), query.title);
+/// One line for each saved query, topic by topic.
+fn list(catalog: &Catalog, filter: &QueriesFilter) -> Result<()> {
+    let topics = Topic::all()?;
+    if let Some(unknown) = filter.topic.iter().find(|name| topics.iter().all(|topic| topic.id != **name)) {
+        let ids: Vec<&str> = topics.iter().map(|topic| topic.id.as_str()).collect();
+        return Err(Error::usage(format!("there is no topic {unknown}"))
+            .with_hint(suggest::hint(unknown, &ids, "there is")));
     }
+    let is_wanted = |query: &SavedQuery| {
+        filter.kind.is_none_or(|kind| kind.name() == query.kind.name())
+            && filter.min_level.is_none_or(|least| query.level.is_some_and(|level| level >= least))
+    };
+    let width = catalog.iter().map(|query| query.id.len()).max().unwrap_or(0);
+    let line = |query: &SavedQuery| {
+        let level = query.level.map_or("", |level| level.name());
+        println!("  {:<width$}  {:<9}  {level:<13}  {}", query.id, query.kind.name(), query.title);
+    };
+    for topic in topics.iter().filter(|topic| filter.topic.is_empty() || filter.topic.contains(&topic.id)) {
+        let queries: Vec<_> = topic.queries(catalog).into_iter().filter(|query| is_wanted(query)).collect();
+        if !queries.is_empty() {
+            println!("{} ({})", topic.title, topic.id);
+            queries.into_iter().for_each(line);
+        }
+    }
+    // Views, and queries of a folder whose first tag is no topic.
+    let has_topic = |query: &SavedQuery| topics.iter().any(|topic| topic.queries(catalog).contains(&query));
+    let rest: Vec<_> = catalog.iter().filter(|query| is_wanted(query) && !has_topic(query)).collect();
+    if filter.topic.is_empty() && !rest.is_empty() {
+        println!("Others");
+        rest.into_iter().for_each(line);
+    }
+    Ok(())
 }
 
 fn show(query: &SavedQuery) {
-    println!("{} ({}): {}", query.id, query.kind.name(), query.title);
+    let level = query.level.map(|level| format!(", {level}")).unwrap_or_default();
+    println!("{} ({}{level}): {}", query.id, query.kind.name(), query.title);
     println!("\n{}", query.description.trim());
+    for (heading, lines) in [("what to do", &query.runbook), ("false positives", &query.falsepositives)] {
+        if !lines.is_empty() {
+            println!("\n{heading}:");
+        }
+        for line in lines {
+            println!("  - {line}");
+        }
+    }
     if !query.tags.is_empty() {
         println!("\ntags: {}", query.tags.join(", "));
-    }
-    for step in &query.runbook {
-        println!("  - {step}");
     }
     if !query.params.is_empty() {
         println!("\nparameters (-p name=value):");

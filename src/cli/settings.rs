@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::detect::Suppression;
 use crate::error::{Error, Result};
 use crate::query::params::value_text;
 use crate::query::{Reference, SavedQuery};
@@ -33,6 +34,9 @@ pub(super) struct Settings {
     /// Requests a second by region: rows of the table `kms_quotas`.
     #[serde(default)]
     pub kms_quotas: BTreeMap<String, i64>,
+    /// Findings that are known and no trouble.
+    #[serde(default)]
+    pub suppressions: Vec<Suppression>,
     /// Values of parameters, by saved query and name.
     #[serde(default)]
     pub params: BTreeMap<String, BTreeMap<String, toml::Value>>,

@@ -4,17 +4,17 @@
 //! Lines are remembered by a 128-bit hash with a secret seed, so that nobody can write a line that makes another
 //! disappear.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::Mutex;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
 
-use hashbrown::HashSet;
 use twox_hash::XxHash3_128;
 
 /// Independent locks; a line's hash chooses.
 const SHARDS: usize = 64;
 
-/// Lines remembered before the older half is forgotten: about 110 MB. A commit batch is smaller than that unless
-/// it is one huge object, whose duplicates further apart than this are left to compaction.
+/// Lines that a shard remembers before the older half is forgotten: 64 MB for all, twice with the older half. A
+/// commit batch is smaller than that unless it is one huge object, whose duplicates further apart than two to three
+/// million lines are left to compaction.
 const GENERATION: usize = (2 << 20) / SHARDS;
 
 /// Remembers lines.
@@ -26,8 +26,8 @@ pub struct Duplicates {
 
 #[derive(Debug, Default)]
 struct Shard {
-    young: HashSet<u128, Identity>,
-    old: HashSet<u128, Identity>,
+    young: Hashes,
+    old: Hashes,
 }
 
 impl Duplicates {
@@ -37,47 +37,97 @@ impl Duplicates {
         Self { seed, shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 
-    /// Whether `line` was seen before; it is remembered.
-    #[inline]
-    pub fn is_repeated(&self, line: &[u8]) -> bool {
-        let hash = XxHash3_128::oneshot_with_seed(self.seed, line);
-        let shard = &self.shards[(hash >> 64) as usize % SHARDS];
-        let mut shard = shard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if shard.old.contains(&hash) || !shard.young.insert(hash) {
-            return true;
+    /// Whether each of `lines` was seen before, in an earlier call or earlier in this one; all are remembered.
+    pub fn repeated<'l>(&self, lines: impl Iterator<Item = &'l [u8]>) -> Vec<bool> {
+        // Zero marks a free place.
+        let hash = |line| XxHash3_128::oneshot_with_seed(self.seed, line).max(1);
+        let hashes: Vec<u128> = lines.map(hash).collect();
+        let shard_of = |hash: u128| (hash >> 64) as usize % SHARDS;
+        let mut ends = [0u32; SHARDS];
+        hashes.iter().for_each(|hash| ends[shard_of(*hash)] += 1);
+        let mut sum = 0;
+        for end in &mut ends {
+            (sum, *end) = (sum + *end, sum);
         }
-        if shard.young.len() >= GENERATION {
-            shard.old = std::mem::take(&mut shard.young);
+        // The lines of each shard, shard by shard.
+        let mut order = vec![0u32; hashes.len()];
+        for (line, hash) in hashes.iter().enumerate() {
+            let end = &mut ends[shard_of(*hash)];
+            order[*end as usize] = line as u32;
+            *end += 1;
         }
-        false
+        let mut repeated = vec![false; hashes.len()];
+        let mut begin = 0;
+        for (shard, end) in self.shards.iter().zip(ends) {
+            let lines = &order[begin as usize..end as usize];
+            begin = end;
+            if lines.is_empty() {
+                continue;
+            }
+            let shard = &mut *shard.lock().unwrap_or_else(PoisonError::into_inner);
+            // The places are far apart in memory: asking for all at once hides the way there.
+            let touch = |all, line: &u32| all | shard.young.first(hashes[*line as usize]);
+            std::hint::black_box(lines.iter().fold(0, touch));
+            for line in lines {
+                let hash = hashes[*line as usize];
+                repeated[*line as usize] = shard.old.contains(hash) || !shard.young.insert(hash);
+            }
+            if shard.young.used >= GENERATION {
+                shard.old = std::mem::take(&mut shard.young);
+            }
+        }
+        repeated
     }
 }
 
-/// The value is a hash already.
-#[derive(Debug, Clone, Copy, Default)]
-struct Identity(u64);
-
-impl BuildHasher for Identity {
-    type Hasher = Identity;
-
-    fn build_hasher(&self) -> Identity {
-        Identity(0)
-    }
+/// A set of hashes, none of them zero: open addressing, the place given by the low bits.
+#[derive(Debug, Default)]
+struct Hashes {
+    places: Vec<u128>,
+    used: usize,
 }
 
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+impl Hashes {
+    /// What is at the place where `hash` would best be.
+    fn first(&self, hash: u128) -> u128 {
+        match self.places.len() {
+            0 => 0,
+            len => self.places[hash as usize & (len - 1)],
         }
     }
 
-    fn write_u128(&mut self, value: u128) {
-        self.0 = value as u64;
+    /// The place of `hash`, or the free one where it belongs.
+    fn place(places: &[u128], hash: u128) -> usize {
+        let mask = places.len() - 1;
+        let mut at = hash as usize & mask;
+        while places[at] != 0 && places[at] != hash {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    fn contains(&self, hash: u128) -> bool {
+        !self.places.is_empty() && self.places[Self::place(&self.places, hash)] == hash
+    }
+
+    /// Whether `hash` is new; then it is in the set.
+    fn insert(&mut self, hash: u128) -> bool {
+        // At most half full, so that the way to a free place is short.
+        if self.used * 2 >= self.places.len() {
+            let mut places = vec![0; (self.places.len() * 2).max(64)];
+            for hash in self.places.iter().filter(|hash| **hash != 0) {
+                let at = Self::place(&places, *hash);
+                places[at] = *hash;
+            }
+            self.places = places;
+        }
+        let at = Self::place(&self.places, hash);
+        let is_new = self.places[at] == 0;
+        if is_new {
+            self.places[at] = hash;
+            self.used += 1;
+        }
+        is_new
     }
 }
 
@@ -88,9 +138,18 @@ mod tests {
     #[test]
     fn the_whole_line_counts() {
         let lines = Duplicates::new();
-        assert!(!lines.is_repeated(b"a"));
-        assert!(!lines.is_repeated(b"b"));
-        assert!(lines.is_repeated(b"a"));
-        assert!(!lines.is_repeated(b""));
+        let repeated = |texts: &[&str]| lines.repeated(texts.iter().map(|text| text.as_bytes()));
+        assert_eq!(repeated(&["a", "b", "a", ""]), [false, false, true, false]);
+        assert_eq!(repeated(&["", "c", "b"]), [true, false, true]);
+        assert_eq!(repeated(&[]), [false; 0]);
+    }
+
+    #[test]
+    fn many_lines_are_remembered() {
+        let lines = Duplicates::new();
+        let texts: Vec<String> = (0..100_000).map(|number| number.to_string()).collect();
+        let repeated = || lines.repeated(texts.iter().map(|text| text.as_bytes()));
+        assert!(repeated().iter().all(|repeated| !repeated));
+        assert!(repeated().iter().all(|repeated| *repeated));
     }
 }

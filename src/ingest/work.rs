@@ -423,7 +423,9 @@ impl<'a> Work<'a> {
             let (mut records, mut rejects, mut duplicates, mut lines) = (0, 0, 0, 0);
             let (mut first, mut last): (Option<i64>, Option<i64>) = (None, None);
             let mut bucket: Option<&[u8]> = None;
-            for mut line in split_lines(&chunk[piece.from..piece.to]) {
+            let text = &chunk[piece.from..piece.to];
+            let repeated = self.duplicates.repeated(split_lines(text).map(|line| line.text));
+            for (mut line, repeated) in split_lines(text).zip(repeated) {
                 line.offset += piece.from;
                 lines += 1;
                 if let Err(reject) = parse_line(line.text, &mut record) {
@@ -437,7 +439,7 @@ impl<'a> Work<'a> {
                     });
                     continue;
                 }
-                if self.duplicates.is_repeated(line.text) {
+                if repeated {
                     duplicates += 1;
                     continue;
                 }

@@ -3,36 +3,41 @@
 //! A file written here is not yet part of the lake; `commit` makes it visible. What a column is encoded with is
 //! decided here and nowhere else. It does not know log lines.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::interleave_record_batch;
-use arrow::datatypes::TimestampMicrosecondType;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, LogicalType, ZstdLevel};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, ByteView, PrimitiveArray, RecordBatch};
+use arrow::datatypes::{DataType, Int16Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter, add_encoded_arrow_schema_to_metadata};
+use parquet::basic::{Compression, LogicalType, ZstdLevel};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::statistics::Statistics;
-use parquet::schema::types::ColumnPath;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnDescPtr;
 use serde_json::{Map, Value, json};
 
+use super::column::{ColumnEncoder, Layout, Scratch, ZSTD_LEVEL};
 use super::{PartFile, Table};
 use crate::error::{Error, ErrorKind, Result, io_hint, io_kind};
+use crate::record::Field;
 
 /// Rows of a row group. Small enough that a point lookup reads little, large enough that dictionaries pay.
 const ROW_GROUP_ROWS: usize = 1 << 16;
 
 /// Rows sorted into the writer at a time. Their lines fit in a core's cache, so that each is fetched from memory
 /// once and not once for every column.
-const SLICE_ROWS: usize = 1 << 10;
+const SLICE_ROWS: usize = 1 << 9;
 
 /// Folder name of the partition of records without a time, as Hive and Delta write it.
 const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// Columns whose values hardly repeat: a dictionary would only cost.
-const NO_DICTIONARY: [&str; 6] = ["request_id", "request_uri", "host_id", "key", "key_logged", "raw_line"];
+const PLAIN: [&str; 6] = ["request_id", "request_uri", "host_id", "key", "key_logged", "raw_line"];
 
 /// Columns whose values are close to the ones before, once sorted.
 const DELTAS: [&str; 2] = ["time", "log_offset"];
@@ -50,33 +55,140 @@ const WITH_STATISTICS: [&str; 8] = [
     "log_offset",
 ];
 
-/// Text bounds longer than this are cut, and cut bounds are not given to Delta.
-const STATISTICS_TEXT: usize = 64;
-
 fn properties(table: Table) -> WriterProperties {
-    let level = ZstdLevel::try_new(1).unwrap_or_default();
-    let mut builder = WriterProperties::builder()
+    let level = ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default();
+    let mut properties = WriterProperties::builder()
         .set_created_by(format!("s3trail {}", env!("CARGO_PKG_VERSION")))
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_statistics_truncate_length(Some(STATISTICS_TEXT))
-        .set_dictionary_page_size_limit(1 << 20);
-    if table == Table::AccessLogs {
-        builder = builder.set_statistics_enabled(EnabledStatistics::None);
-        for name in WITH_STATISTICS {
-            builder = builder.set_column_statistics_enabled(ColumnPath::from(name), EnabledStatistics::Chunk);
-        }
-        for name in NO_DICTIONARY {
-            builder = builder.set_column_dictionary_enabled(ColumnPath::from(name), false);
-        }
-        for name in DELTAS {
-            builder = builder
-                .set_column_dictionary_enabled(ColumnPath::from(name), false)
-                .set_column_encoding(ColumnPath::from(name), Encoding::DELTA_BINARY_PACKED);
-        }
+        .build();
+    // Readers of Arrow get back the very types that were written.
+    add_encoded_arrow_schema_to_metadata(&table.file_schema(), &mut properties);
+    properties
+}
+
+/// How a column of `access_logs` is laid out.
+fn layout(name: &str) -> Layout {
+    if PLAIN.contains(&name) {
+        Layout::Plain
+    } else if DELTAS.contains(&name) {
+        Layout::Delta
+    } else {
+        Layout::Dictionary
     }
-    builder.build()
+}
+
+thread_local! {
+    /// The encoders of this thread: their buffers are large and warm.
+    static ENCODERS: RefCell<Option<RowGroupEncoder>> = const { RefCell::new(None) };
+}
+
+/// Encodes row groups of `access_logs`.
+struct RowGroupEncoder {
+    columns: Vec<ColumnEncoder>,
+    scratch: Scratch,
+}
+
+impl RowGroupEncoder {
+    fn new() -> Result<Self, ParquetError> {
+        let schema = ArrowSchemaConverter::new().convert(&Table::AccessLogs.file_schema())?;
+        let column = |column: &ColumnDescPtr| {
+            let name = column.name();
+            ColumnEncoder::new(column.clone(), layout(name), WITH_STATISTICS.contains(&name))
+        };
+        Ok(Self { columns: schema.columns().iter().map(column).collect(), scratch: Scratch::new()? })
+    }
+
+    /// Encodes the rows named by batch and place, in that order.
+    fn encode(&mut self, batches: &[RecordBatch], rows: &[(u32, u32)]) -> Result<Vec<Chunk>, ParquetError> {
+        self.columns.iter_mut().for_each(ColumnEncoder::reset);
+        // Lines of a slice stay in a core's cache while column after column takes its part of them.
+        for slice in rows.chunks(SLICE_ROWS) {
+            fetch(batches, slice);
+            for (index, column) in self.columns.iter_mut().enumerate() {
+                push(column, batches, index, slice, &mut self.scratch)?;
+            }
+        }
+        self.columns.iter_mut().map(|column| column.finish(&mut self.scratch)).collect()
+    }
+}
+
+/// Reads a byte of each cache line of the rows' log lines, all of which the columns are going to need: asked for
+/// at once they come many at a time, one field after the other each would be waited for.
+fn fetch(batches: &[RecordBatch], rows: &[(u32, u32)]) {
+    let mut all = 0;
+    for (batch, row) in rows {
+        let (columns, row) = (batches[*batch as usize].columns(), *row as usize);
+        let owners = columns[Field::BucketOwner as usize].as_string_view();
+        // The owner is the first field, and too long to stand in its view: where it begins, the line begins.
+        let view = ByteView::from(owners.views()[row]);
+        let Some(chunk) = owners.data_buffers().get(view.buffer_index as usize) else { continue };
+        let len = columns[RECORD_BYTES].as_primitive::<Int64Type>().value(row) as usize;
+        let from = view.offset as usize;
+        let line = chunk.get(from..(from + len).min(chunk.len())).unwrap_or_default();
+        all = line.iter().step_by(64).fold(all, |all, byte| all | byte);
+    }
+    std::hint::black_box(all);
+}
+
+/// Index of `record_bytes`, the last column.
+const RECORD_BYTES: usize = Field::COUNT + 7;
+
+/// Pages of a column, and what the footer says of them.
+type Chunk = (bytes::Bytes, ColumnCloseResult);
+
+/// Appends one column of the rows.
+fn push(
+    column: &mut ColumnEncoder,
+    batches: &[RecordBatch],
+    index: usize,
+    rows: &[(u32, u32)],
+    scratch: &mut Scratch,
+) -> Result<(), ParquetError> {
+    let arrays = batches.iter().map(|batch| batch.column(index));
+    if arrays.clone().all(|array| array.null_count() == array.len()) {
+        column.push_nulls(rows.len());
+        return Ok(());
+    }
+    match batches[0].column(index).data_type() {
+        DataType::Utf8View => {
+            let arrays: Vec<_> = arrays.map(|a| a.as_string_view()).collect();
+            column.push_views(&arrays, rows, scratch)
+        }
+        DataType::Binary => {
+            let arrays: Vec<_> = arrays.map(|a| a.as_binary::<i32>()).collect();
+            let value = |(batch, row): &(u32, u32)| {
+                let (array, row) = (arrays[*batch as usize], *row as usize);
+                array.is_valid(row).then(|| array.value(row))
+            };
+            column.push_text(rows.iter().map(value), scratch)
+        }
+        DataType::Int64 => integers::<Int64Type>(column, arrays, rows),
+        DataType::Int16 => integers::<Int16Type>(column, arrays, rows),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            integers::<TimestampMicrosecondType>(column, arrays, rows)
+        }
+        DataType::Boolean => {
+            let arrays: Vec<_> = arrays.map(|a| a.as_boolean()).collect();
+            column.push_booleans(rows.iter().map(|(batch, row)| {
+                let (array, row) = (arrays[*batch as usize], *row as usize);
+                array.is_valid(row).then(|| array.value(row))
+            }))
+        }
+        other => Err(ParquetError::General(format!("a column of type {other} cannot be written"))),
+    }
+}
+
+fn integers<'a, T: ArrowPrimitiveType<Native: Into<i64>>>(
+    column: &mut ColumnEncoder,
+    arrays: impl Iterator<Item = &'a ArrayRef>,
+    rows: &[(u32, u32)],
+) -> Result<(), ParquetError> {
+    let arrays: Vec<&PrimitiveArray<T>> = arrays.map(|a| a.as_primitive::<T>()).collect();
+    column.push_integers(rows.iter().map(|(batch, row)| {
+        let (array, row) = (arrays[*batch as usize], *row as usize);
+        array.is_valid(row).then(|| array.value(row).into())
+    }))
 }
 
 /// Writes `batches` (all of `table`'s file schema) as one Parquet file below `table_dir`; see [`PartWriter`].
@@ -103,8 +215,17 @@ pub struct PartWriter {
     path: String,
     temporary: PathBuf,
     file: File,
-    writer: Option<ArrowWriter<BufWriter<File>>>,
+    writer: Option<Writer>,
     durable: bool,
+}
+
+type Out = BufWriter<File>;
+
+enum Writer {
+    /// Row groups encoded here.
+    AccessLogs(SerializedFileWriter<Out>),
+    /// The small tables.
+    Other(ArrowWriter<Out>),
 }
 
 impl PartWriter {
@@ -122,8 +243,7 @@ impl PartWriter {
         let file = File::create(&temporary).map_err(|e| Error::io("create", &temporary, e))?;
         let out = file.try_clone().map_err(|e| Error::io("create", &temporary, e))?;
         let out = BufWriter::with_capacity(256 << 10, out);
-        let writer = ArrowWriter::try_new(out, table.file_schema(), Some(properties(table)))
-            .map_err(|e| parquet_error(&temporary, e))?;
+        let writer = Writer::new(out, table).map_err(|e| parquet_error(&temporary, e))?;
         let table_dir = table_dir.to_owned();
         Ok(Self { table, event_date, table_dir, path, temporary, file, writer: Some(writer), durable })
     }
@@ -131,26 +251,20 @@ impl PartWriter {
     /// Encodes `batches`. Rows of `access_logs` become row groups of their own, sorted by bucket and time, so that
     /// they can be skipped on both; other tables keep their order.
     pub fn write(&mut self, batches: &[RecordBatch]) -> Result<()> {
-        let Some(writer) = &mut self.writer else { return Ok(()) };
         let failed = |e| parquet_error(&self.temporary, e);
-        if self.table != Table::AccessLogs {
-            return batches.iter().try_for_each(|batch| writer.write(batch).map_err(failed));
+        match &mut self.writer {
+            Some(Writer::AccessLogs(writer)) => write_row_groups(writer, batches).map_err(failed),
+            Some(Writer::Other(writer)) => batches.iter().try_for_each(|b| writer.write(b).map_err(failed)),
+            None => Ok(()),
         }
-        let order = Order::of(batches);
-        for rows in order.0.chunks(SLICE_ROWS) {
-            writer.write(&take_rows(batches, rows)?).map_err(failed)?;
-        }
-        writer.flush().map_err(failed)
     }
 
     /// Ends the file and makes it durable: fsync, rename, fsync of the folder.
     pub fn finish(mut self) -> Result<PartFile> {
-        let Some(mut writer) = self.writer.take() else {
+        let Some(writer) = self.writer.take() else {
             return Err(Error::new(ErrorKind::Internal, "a part file was finished twice"));
         };
-        let failed = |e| parquet_error(&self.temporary, e);
-        let metadata = writer.finish().map_err(failed)?;
-        writer.inner_mut().flush().map_err(|e| Error::io("write", &self.temporary, e))?;
+        let metadata = writer.finish().map_err(|e| parquet_error(&self.temporary, e))?;
         let finished = self.table_dir.join(&self.path);
         if self.durable {
             self.file.sync_all().map_err(|e| Error::io("sync", &self.temporary, e))?;
@@ -175,6 +289,54 @@ impl PartWriter {
     }
 }
 
+impl Writer {
+    fn new(out: Out, table: Table) -> Result<Self, ParquetError> {
+        let properties = properties(table);
+        if table != Table::AccessLogs {
+            return Ok(Writer::Other(ArrowWriter::try_new(out, table.file_schema(), Some(properties))?));
+        }
+        let schema = ArrowSchemaConverter::new().convert(&table.file_schema())?;
+        Ok(Writer::AccessLogs(SerializedFileWriter::new(out, schema.root_schema_ptr(), properties.into())?))
+    }
+
+    fn finish(self) -> Result<ParquetMetaData, ParquetError> {
+        match self {
+            Writer::AccessLogs(mut writer) => {
+                let metadata = writer.finish()?;
+                writer.inner_mut().flush()?;
+                Ok(metadata)
+            }
+            Writer::Other(mut writer) => {
+                let metadata = writer.finish()?;
+                writer.inner_mut().flush()?;
+                Ok(metadata)
+            }
+        }
+    }
+}
+
+/// Writes rows as row groups of their own, sorted by bucket and time.
+fn write_row_groups(
+    writer: &mut SerializedFileWriter<Out>,
+    batches: &[RecordBatch],
+) -> Result<(), ParquetError> {
+    let order = Order::of(batches);
+    ENCODERS.with_borrow_mut(|encoder| {
+        for rows in order.0.chunks(ROW_GROUP_ROWS) {
+            let encoder = match encoder {
+                Some(encoder) => encoder,
+                None => encoder.insert(RowGroupEncoder::new()?),
+            };
+            let mut group = writer.next_row_group()?;
+            for (pages, close) in encoder.encode(batches, rows)? {
+                group.append_column(&pages, close)?;
+            }
+            group.close()?;
+        }
+        Ok(())
+    })
+}
+
 impl Drop for PartWriter {
     fn drop(&mut self) {
         // Nothing refers to an unfinished file; leaving it would only cost space on what may be a full disk. After
@@ -190,7 +352,7 @@ impl std::fmt::Debug for PartWriter {
 }
 
 #[cold]
-fn parquet_error(path: &Path, e: parquet::errors::ParquetError) -> Error {
+fn parquet_error(path: &Path, e: ParquetError) -> Error {
     // The cause of a failed write is the disk, which the writer wraps.
     let hint = io_kind(&e).and_then(io_hint);
     let error = Error::new(ErrorKind::Io, "cannot write Parquet file")
@@ -214,35 +376,11 @@ fn sync_dir(dir: &Path) -> Result<()> {
     File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("sync folder", dir, e))
 }
 
-/// The rows as one batch. Rows are named by batch and place; neighbours come from few batches.
-fn take_rows(batches: &[RecordBatch], rows: &[(usize, usize)]) -> Result<RecordBatch> {
-    // A run of one batch is a slice, which copies nothing.
-    if let Some(&(batch, first)) = rows.first()
-        && rows.iter().enumerate().all(|(i, row)| *row == (batch, first + i))
-    {
-        return Ok(batches[batch].slice(first, rows.len()));
-    }
-    let mut used: Vec<&RecordBatch> = Vec::new();
-    let mut place = vec![usize::MAX; batches.len()];
-    let rows: Vec<(usize, usize)> = rows
-        .iter()
-        .map(|&(batch, row)| {
-            if place[batch] == usize::MAX {
-                place[batch] = used.len();
-                used.push(&batches[batch]);
-            }
-            (place[batch], row)
-        })
-        .collect();
-    interleave_record_batch(&used, &rows)
-        .map_err(|e| Error::new(ErrorKind::Internal, "cannot sort records").with_source(e))
-}
-
 /// Time, batch and place of a row.
 type TimedRow = (i64, u32, u32);
 
 /// The order of rows by (bucket, time), ties in the order given.
-struct Order(Vec<(usize, usize)>);
+struct Order(Vec<(u32, u32)>);
 
 impl Order {
     fn of(batches: &[RecordBatch]) -> Order {
@@ -270,7 +408,7 @@ impl Order {
         let mut order = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
         for (_, mut rows) in buckets {
             rows.sort_by_key(|(time, _, _)| *time);
-            order.extend(rows.into_iter().map(|(_, b, row)| (b as usize, row as usize)));
+            order.extend(rows.into_iter().map(|(_, b, row)| (b, row)));
         }
         Order(order)
     }

@@ -14,6 +14,8 @@
 //! Everything but the walk over folders (creation, unreferenced files) and `fsync` goes through deltalake's log
 //! store and `object_store`, so that a bucket can take the folder's place.
 
+mod bits;
+mod column;
 pub mod commit;
 pub mod encode;
 pub mod maintain;

@@ -12,6 +12,7 @@ pub mod params;
 pub mod reference;
 pub mod saved;
 pub mod suggest;
+pub mod topics;
 pub mod views;
 
 mod functions;
@@ -40,7 +41,7 @@ use tokio::time::Instant;
 pub use guard::Checked;
 pub use params::{ParamSpec, ParamType, Params};
 pub use reference::Reference;
-pub use saved::{Catalog, Kind, Level, SavedQuery};
+pub use saved::{Catalog, Kind, SavedQuery};
 
 use crate::error::{Error, ErrorKind, Result};
 

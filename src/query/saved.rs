@@ -17,6 +17,7 @@ use serde::Deserialize;
 use super::params::{ParamSpec, is_name};
 use super::suggest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::finding::Level;
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/queries");
 
@@ -47,45 +48,6 @@ impl Kind {
 }
 
 impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// How bad a finding is, from least to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// Good to know; nothing to do.
-    Informational,
-    /// Worth a look when there is time.
-    Low,
-    /// Worth a look soon.
-    Medium,
-    /// Needs somebody today.
-    High,
-    /// Needs somebody now.
-    Critical,
-}
-
-impl Level {
-    /// Every level, from least to worst.
-    pub const ALL: [Level; 5] =
-        [Level::Informational, Level::Low, Level::Medium, Level::High, Level::Critical];
-
-    /// The name in front matter and in findings.
-    pub fn name(self) -> &'static str {
-        match self {
-            Level::Informational => "informational",
-            Level::Low => "low",
-            Level::Medium => "medium",
-            Level::High => "high",
-            Level::Critical => "critical",
-        }
-    }
-}
-
-impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

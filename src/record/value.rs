@@ -177,6 +177,12 @@ pub fn decode_key_into(operation: &[u8], logged: &[u8], out: &mut Vec<u8>) -> bo
         return false;
     }
     let start = out.len();
+    if !form_style {
+        if decode_usual(logged, out).is_some() {
+            return true;
+        }
+        out.truncate(start);
+    }
     decode_into(logged, form_style, out);
     if !form_style {
         // In place: decoding never grows, and the write position never passes the read position.
@@ -195,6 +201,27 @@ pub fn decode_key_into(operation: &[u8], logged: &[u8], out: &mut Vec<u8>) -> bo
         return false;
     }
     true
+}
+
+/// Decodes twice in one pass when each `%` begins an escape that stands for itself (`%3D`) or an escape of an escape
+/// (`%253D`), which is how S3 writes keys. `None` for anything else; what was appended is then of no use.
+fn decode_usual(logged: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    out.reserve(logged.len());
+    let mut rest = logged;
+    while let Some(at) = rest.iter().position(|b| *b == b'%') {
+        out.extend_from_slice(&rest[..at]);
+        let (byte, used) = escape(&rest[at..])?;
+        rest = &rest[at + used..];
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let [high, low, ..] = rest else { return None };
+        out.push(hex(*high)? << 4 | hex(*low)?);
+        rest = &rest[2..];
+    }
+    out.extend_from_slice(rest);
+    Some(())
 }
 
 /// Percent-decodes once; with `plus_is_blank` in form style. Escapes that are not two hex digits stay.
@@ -226,8 +253,13 @@ fn escape(text: &[u8]) -> Option<(u8, usize)> {
     let [b'%', high, low, ..] = text else {
         return None;
     };
-    let digit = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
-    Some((digit(*high)? << 4 | digit(*low)?, 3))
+    Some((hex(*high)? << 4 | hex(*low)?, 3))
+}
+
+/// The value of a hex digit.
+#[inline]
+fn hex(digit: u8) -> Option<u8> {
+    (digit as char).to_digit(16).map(|value| value as u8)
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@
 
 mod cell;
 mod csv;
+pub mod findings;
+pub mod graph;
 mod json;
 mod markdown;
 mod parquet;

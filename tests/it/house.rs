@@ -9,19 +9,20 @@ use crate::common::root;
 
 /// Which modules of the crate a module may use, itself and `error` aside. `a::b` allows `b` in `a` and nothing else
 /// of `a`; `*` is everything.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     // Whether the cause was a closed pipe is the one thing asked of `report`.
     ("main", &["cli", "report::is_broken_pipe"]),
     ("cli", &["*"]),
-    ("detect", &["query", "lake"]),
-    ("query", &["lake", "record"]),
+    ("detect", &["query", "finding"]),
+    ("query", &["lake", "record", "finding"]),
     ("ingest", &["source", "lines", "parse", "batch", "lake", "record"]),
     // The columns, by their names, and the calendar.
     ("lake", &["batch::schema", "record::Field", "record::value"]),
     ("parse", &["record"]),
     ("batch", &["record", "lines"]),
     ("source", &["record::value"]),
-    ("report", &[]),
+    ("report", &["finding"]),
+    ("finding", &[]),
     ("generate", &[]),
     ("record", &[]),
     ("lines", &[]),

@@ -6,6 +6,7 @@
 mod cli;
 mod common;
 mod corpus;
+mod detections;
 mod expected;
 mod fuzz_bodies;
 mod hazards;

@@ -39,8 +39,7 @@ struct Evidence {
 
 impl Evidence {
     fn new() -> Self {
-        let types =
-            vec![DataType::Utf8View, DataType::Utf8View, DataType::Int64, time_type()];
+        let types = vec![DataType::Utf8View, DataType::Utf8View, DataType::Int64, time_type()];
         let arguments = [
             ("log_bucket", "destination bucket of the log object"),
             ("log_key", "key of the log object"),
@@ -131,7 +130,12 @@ impl First {
             }
         }
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        self.places.insert(Place { time, log_bucket: owned(log_bucket), log_key: owned(log_key), log_offset });
+        self.places.insert(Place {
+            time,
+            log_bucket: owned(log_bucket),
+            log_key: owned(log_key),
+            log_offset,
+        });
         if self.places.len() > KEPT {
             self.places.pop_last();
         }

@@ -1,0 +1,161 @@
+--! id = "exfiltration-then-deletion"
+--! kind = "detection"
+--! title = "Objects were read and then deleted in bulk by the same caller"
+--! level = "high"
+--! description = """
+--! Within one window a caller deleted many objects, and most of them it had read shortly before, or somebody at the
+--! same address had. This is the course of an extortion: the data is taken, then destroyed. Copies to elsewhere
+--! count as reads; each key of a batch delete counts.
+--! Only objects read before the first of these deletions count, so that a worker which takes one object after the
+--! other and deletes it stays out, and only objects that nobody wrote in that time, so that files on their way
+--! through a pipeline stay out. A compaction or a move looks the same; who did so on earlier days is left out after
+--! the third day.
+--! In a versioned bucket a plain delete leaves a delete marker and the object can be brought back;
+--! permanent_deletes counts those that named a version. How much of the bucket is left is not in the logs."""
+--! runbook = [
+--!     "Stop the identity now: for a user, aws iam update-access-key --user-name NAME --access-key-id ID --status Inactive; for a role, revoke its sessions in the IAM console (Revoke active sessions).",
+--!     "See what can be brought back: aws s3api list-object-versions --bucket BUCKET --prefix PREFIX --query 'DeleteMarkers[?IsLatest]', then aws s3api delete-object --bucket BUCKET --key KEY --version-id MARKER_ID removes a marker.",
+--!     "Stop lifecycle rules from expiring noncurrent versions until that is done: aws s3api get-bucket-lifecycle-configuration --bucket BUCKET",
+--!     "List what was read and deleted, for the report of the loss: query who-deleted and the evidence.",
+--! ]
+--! falsepositives = [
+--!     "Compaction, or a move of a prefix (aws s3 mv, rename in Spark) that is done once",
+--!     "A migration to another bucket or account",
+--! ]
+--! tags = ["exfiltration", "destruction", "attack.t1530", "attack.t1485", "attack.t1486"]
+--! [params.within]
+--! type = "duration"
+--! default = "30h"
+--! help = "Longest time between reading an object and deleting it; objects written in that time before their deletion do not count"
+--! [params.burst]
+--! type = "duration"
+--! default = "1h"
+--! help = "Length of the windows in which deletions are counted"
+--! [params.min_keys]
+--! type = "int"
+--! default = 100
+--! help = "At least this many keys read and then deleted, within one window of deletions"
+--! [params.min_share]
+--! type = "float"
+--! default = 0.5
+--! help = "At least this share of what the caller deleted in that window must have been read before"
+--! [params.habit_days]
+--! type = "int"
+--! default = 3
+--! help = "After this many days on which the same caller did so in the same bucket it is a habit"
+--! [params.since]
+--! type = "timestamp"
+--! default = "1970-01-01"
+--! help = "Findings from this time on"
+--! [params.until]
+--! type = "timestamp"
+--! default = "9999-12-31"
+--! help = "Findings before this time"
+WITH deletions AS (
+    -- One row for each key and window of deletions.
+    SELECT
+        bucket,
+        requester,
+        date_bin($burst, time) AS burst,
+        key,
+        min(time) AS deleted_at,
+        min(remote_ip) AS remote_ip,
+        min(version_id) AS version_id,
+        first_value(log_bucket ORDER BY time) AS log_bucket,
+        first_value(log_key ORDER BY time) AS log_key,
+        first_value(log_offset ORDER BY time) AS log_offset,
+        -- How many keys the caller deleted in this window.
+        count(*) OVER (PARTITION BY bucket, requester, date_bin($burst, time)) AS keys_deleted
+    FROM access_logs
+    WHERE operation IN ('REST.DELETE.OBJECT', 'BATCH.DELETE.OBJECT')
+        AND http_status BETWEEN 200 AND 299
+        AND remote_ip IS NOT NULL
+        AND time < $until
+    GROUP BY bucket, requester, date_bin($burst, time), key
+),
+touched AS (
+    -- What happened to these keys in the time before: reads by the same caller or address, writes by anyone.
+    SELECT
+        deletions.bucket,
+        deletions.requester,
+        deletions.burst,
+        deletions.key,
+        min(deletions.keys_deleted) AS keys_deleted,
+        min(deletions.deleted_at) AS deleted_at,
+        min(deletions.remote_ip) AS remote_ip,
+        min(deletions.version_id) AS version_id,
+        min(deletions.log_bucket) AS log_bucket,
+        min(deletions.log_key) AS log_key,
+        min(deletions.log_offset) AS log_offset,
+        bool_or(before.operation NOT IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET')) AS is_fresh,
+        min(before.time) AS read_at,
+        max(before.object_size) AS object_size,
+        first_value(before.log_bucket ORDER BY before.time) AS read_log_bucket,
+        first_value(before.log_key ORDER BY before.time) AS read_log_key,
+        first_value(before.log_offset ORDER BY before.time) AS read_log_offset
+    FROM deletions
+    JOIN access_logs AS before
+        ON before.bucket = deletions.bucket
+        AND before.key = deletions.key
+        AND before.time < deletions.deleted_at
+        AND before.time >= deletions.deleted_at - $within
+        AND (
+            before.requester = deletions.requester
+            OR before.remote_ip = deletions.remote_ip
+            OR before.operation NOT IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET')
+        )
+    WHERE deletions.keys_deleted >= $min_keys
+        AND before.operation IN (
+            'REST.GET.OBJECT', 'REST.COPY.OBJECT_GET',
+            'REST.PUT.OBJECT', 'REST.POST.OBJECT', 'REST.POST.UPLOAD', 'REST.COPY.OBJECT'
+        )
+        -- Copies log no status at times.
+        AND (before.http_status BETWEEN 200 AND 299 OR before.http_status IS NULL)
+        AND before.error_code IS NULL
+        AND before.time < $until
+    GROUP BY deletions.bucket, deletions.requester, deletions.burst, deletions.key
+),
+taken AS (
+    SELECT
+        *,
+        min(deleted_at) OVER (PARTITION BY bucket, requester, burst) AS first_deleted_at
+    FROM touched
+    WHERE NOT is_fresh
+),
+counted AS (
+    SELECT
+        *,
+        count(*) OVER (PARTITION BY bucket, requester, burst) AS keys_taken
+    FROM taken
+    WHERE read_at < first_deleted_at
+),
+ranked AS (
+    SELECT
+        *,
+        principal(requester) AS principal,
+        dense_rank() OVER (PARTITION BY bucket, principal(requester) ORDER BY date_trunc('day', burst)) AS hot_day
+    FROM counted
+    WHERE keys_taken >= $min_keys AND keys_taken >= $min_share * keys_deleted
+)
+SELECT
+    min(read_at) AS first_seen,
+    max(deleted_at) AS last_seen,
+    bucket,
+    principal AS subject,
+    count(DISTINCT key) AS count,
+    array_concat(
+        array_slice(evidence(read_log_bucket, read_log_key, read_log_offset, read_at), 1, 5),
+        array_slice(evidence(log_bucket, log_key, log_offset, deleted_at), 1, 5)
+    ) AS evidence,
+    min(deleted_at) AS first_deletion,
+    sum(object_size) AS bytes,
+    count(version_id) AS permanent_deletes,
+    count(DISTINCT substr(key, 1, strpos(key, '/'))) AS prefixes,
+    min(key) AS example_key,
+    count(DISTINCT remote_ip) AS addresses,
+    min(remote_ip) AS example_address
+FROM ranked
+WHERE hot_day <= $habit_days
+    AND deleted_at >= $since
+GROUP BY bucket, principal
+ORDER BY count DESC, bucket, subject

@@ -1,0 +1,70 @@
+//! What a question is put to: a lake, or log objects through a lake that is thrown away.
+
+use std::time::Duration;
+
+use super::args::Target;
+use super::ingest::{lake_location, open_sources, print_summary, report_trouble};
+use super::progress::Bar;
+use super::settings::Settings;
+use super::{Ui, threads};
+use crate::error::{Error, Result};
+use crate::ingest::{IngestOptions, ingest};
+use crate::lake::{Lake, Table};
+use crate::query::{Catalog, Engine, EngineOptions, reference, views};
+
+/// A lake, and the folder that goes away with it when it is a temporary one.
+pub(super) struct Opened {
+    pub lake: Lake,
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl Opened {
+    /// Opens the lake that was named, or makes one of the log objects that were.
+    pub async fn open(target: &Target, settings: &Settings, ui: &Ui) -> Result<Opened> {
+        if target.logs.is_empty() {
+            let location = lake_location(target.lake.as_deref(), settings, ui);
+            return Ok(Opened { lake: Lake::open(&location).await?, _temporary: None });
+        }
+        let folder = tempfile::Builder::new()
+            .prefix("s3trail-")
+            .tempdir()
+            .map_err(|e| Error::io("create a temporary lake", std::env::temp_dir(), e))?;
+        let bar = Bar::new(&target.logs, ui.quiet);
+        let sources = open_sources(&target.logs, ui)?;
+        let location = folder.path().join("lake");
+        let mut lake = Lake::open_or_create(&location.to_string_lossy()).await?;
+        let options = IngestOptions {
+            log_bucket: target.log_bucket.clone(),
+            durable: false,
+            ..IngestOptions::default()
+        };
+        let summary = ingest(Some(&mut lake), sources, &options, &bar).await?;
+        let first_reject = bar.finish();
+        report_trouble(&summary, first_reject, ui);
+        print_summary(&summary, false, ui);
+        Ok(Opened { lake, _temporary: Some(folder) })
+    }
+
+    /// An engine over one snapshot of the lake, with the views of `catalog`.
+    pub async fn engine(
+        &self,
+        catalog: &Catalog,
+        settings: &Settings,
+        max_memory: Option<u64>,
+        timeout: Option<Duration>,
+    ) -> Result<Engine> {
+        let options = EngineOptions {
+            threads: Some(threads()),
+            memory_limit_bytes: max_memory,
+            timeout,
+            ..EngineOptions::default()
+        };
+        let engine = Engine::new(&options)?;
+        for table in Table::ALL {
+            engine.register_table(table.name(), self.lake.provider(table).await?).await?;
+        }
+        reference::register(&engine, &settings.reference()).await?;
+        views::register(&engine, catalog).await?;
+        Ok(engine)
+    }
+}
