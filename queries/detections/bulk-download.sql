@@ -135,7 +135,7 @@ SELECT
     sum(bytes) AS bytes_sent,
     max(bytes) AS largest_window_bytes,
     max(usual_bytes) AS usual_window_bytes,
-    max(keys_approx) AS keys_approx,
+    max(keys_approx) AS most_keys_approx,
     count(DISTINCT remote_ip) AS addresses,
     max(user_agent) AS example_user_agent
 FROM days

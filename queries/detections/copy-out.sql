@@ -7,7 +7,8 @@
 --! access logs of that bucket were ever taken in, as there would be if it were one of yours that is logged. A copy
 --! moves any amount of data without a byte going to the caller's address.
 --! The source side of a copy is logged with the host name of the destination; its bucket is read from that, so that
---! copies by path-style requests (s3.REGION.amazonaws.com/BUCKET) stay out. Whose bucket it is is not in the logs.
+--! copies by path-style requests (s3.REGION.amazonaws.com/BUCKET) stay out, and all records from before 2019, which
+--! have no host name. Whose bucket it is is not in the logs.
 --! Without a list of own buckets the records must reach back further than the set history; else nothing is said."""
 --! runbook = [
 --!     "Find out whose bucket it is: aws s3api head-bucket --bucket DESTINATION --expected-bucket-owner YOUR_ACCOUNT answers 403 when it is not yours.",
@@ -38,8 +39,8 @@
 --! default = "9999-12-31"
 --! help = "Findings before this time"
 WITH destinations AS (
-    -- bucket.s3.region.amazonaws.com, bucket.s3-region..., access-point.s3-accesspoint...; few, so that each is
-    -- taken apart once. max() keeps the planner from doing it row by row.
+    -- bucket.s3.region.amazonaws.com, bucket.s3-region..., access-point.s3-accesspoint...: there are few, so that each
+    -- is taken apart once. max() keeps the planner from doing it row by row.
     SELECT host_header, regexp_match(max(host_header), '^(.+)\.s3[.-]')[1] AS destination
     FROM access_logs
     WHERE operation IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')

@@ -93,7 +93,7 @@ usual AS (
         days.*,
         count(busiest_once) OVER (PARTITION BY bucket, principal) - 1 AS other_days,
         (sum(busiest_once) OVER (PARTITION BY bucket, principal) - busiest)
-            / (count(busiest_once) OVER (PARTITION BY bucket, principal) - 1.0) AS usual_window
+            / nullif(count(busiest_once) OVER (PARTITION BY bucket, principal) - 1.0, 0) AS usual_window
     FROM days
 ),
 judged AS (

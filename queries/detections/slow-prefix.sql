@@ -10,7 +10,7 @@
 --! a partition that S3 has not yet split."""
 --! runbook = [
 --!     "See when it is slow and for whom: query latency-by-operation, and detection throttled-prefix for 503 answers under the same prefix.",
---!     "Spread hot keys over more prefixes: S3 scales to 3,500 writes and 5,500 reads a second for each.",
+--!     "Spread hot keys over more prefixes: S3 scales request rates by prefix.",
 --!     "Objects that are read often and small can be put behind CloudFront or another cache.",
 --! ]
 --! falsepositives = ["A prefix in a colder storage class", "Large conditional or encrypted objects under one prefix"]

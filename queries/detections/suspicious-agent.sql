@@ -17,7 +17,7 @@
 --! tags = ["reconnaissance", "attack.t1595", "attack.t1619"]
 --! [params.pattern]
 --! type = "text"
---! default = '(?i)\b(sqlmap|nikto|nuclei|gobuster|dirbuster|dirsearch|feroxbuster|wfuzz|ffuf|masscan|zgrab|zmap|nmap scripting|wpscan|acunetix|nessus|openvas|metasploit|burp ?suite|thc-hydra|hydra|pacu|s3scanner|bucket[-_ ]?finder|bucket[-_ ]?stream|slurp/[0-9]|cloud_enum|s3recon|trufflehog|cloudfox|scoutsuite|l9explore|havij|arachni|commix|jaeles|whatweb|httpx - open-source)\b'
+--! default = '(?i)\b(sqlmap|nikto|nuclei|gobuster|dirbuster|dirsearch|feroxbuster|wfuzz|ffuf|masscan|zgrab|zmap|nmap scripting|wpscan|acunetix|nessus|openvas|metasploit|burp ?suite|thc-hydra|pacu|s3scanner|bucket[-_ ]?finder|bucket[-_ ]?stream|slurp/[0-9]|cloud_enum|s3recon|trufflehog|cloudfox|scoutsuite|l9explore|havij|arachni|commix|jaeles|whatweb|httpx - open-source)\b'
 --! help = "Regular expression of the tools; the first group is the name of the finding"
 --! [params.since]
 --! type = "timestamp"

@@ -4,8 +4,8 @@
 --! level = "low"
 --! description = """
 --! S3 answered many requests for one prefix (the key up to its first slash) with 503 SlowDown or ServiceUnavailable
---! within one window. Clients retry by themselves, so that this shows first as slowness. S3 raises what a prefix can
---! take over some minutes; a steady rate of 503 means that the load comes faster than that.
+--! within one window. Clients retry by themselves, so that this shows first as slowness. S3 adapts to
+--! the load of a prefix, but not at once; a steady rate of 503 means that the load grows faster than that.
 --! How S3 logs a request refused by KMS is not documented: such refusals may be among these."""
 --! runbook = [
 --!     "See who sends the load: query server-errors, then top-talkers for the hour. Let that caller back off or work in parallel over several prefixes.",

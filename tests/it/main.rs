@@ -8,6 +8,7 @@ mod common;
 mod corpus;
 mod detections;
 mod expected;
+mod findings;
 mod fuzz_bodies;
 mod hazards;
 mod house;

@@ -44,3 +44,28 @@ fn the_column_table_is_the_registry() {
         "the column table of the README is stale; run the tests once with S3TRAIL_UPDATE_SNAPSHOTS=1"
     );
 }
+
+#[test]
+fn the_index_of_saved_queries_is_fresh() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("queries/README.md");
+    let catalog = s3trail::query::Catalog::load(None).unwrap();
+    let fresh = s3trail::query::topics::index(&catalog).unwrap();
+    if std::env::var_os("S3TRAIL_UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, fresh).unwrap();
+        return;
+    }
+    let there = fs::read_to_string(&path).unwrap_or_default();
+    assert!(there == fresh, "queries/README.md is stale; run the tests once with S3TRAIL_UPDATE_SNAPSHOTS=1");
+}
+
+#[test]
+fn every_query_has_a_topic() {
+    let catalog = s3trail::query::Catalog::load(None).unwrap();
+    let topics = s3trail::query::topics::Topic::all().unwrap();
+    let with_topic: Vec<&str> =
+        topics.iter().flat_map(|topic| topic.queries(&catalog)).map(|query| query.id.as_str()).collect();
+    for query in catalog.iter().filter(|query| query.kind != s3trail::query::Kind::View) {
+        let times = with_topic.iter().filter(|id| **id == query.id).count();
+        assert_eq!(times, 1, "{}: its first tag is no topic of queries/topics.toml", query.id);
+    }
+}
