@@ -60,7 +60,7 @@ FROM agents
 JOIN access_logs AS requests ON requests.user_agent = agents.user_agent
 WHERE requests.operation IN ('REST.GET.OBJECT', 'WEBSITE.GET.OBJECT', 'REST.GET.BUCKET', 'REST.GET.BUCKETVERSIONS')
     AND requests.http_status BETWEEN 200 AND 299
-    AND requests.requester IS NULL
+    AND principal_type(requests.requester) = 'anonymous'
     AND coalesce(requests.key, '') <> 'robots.txt'
     AND requests.time >= $since AND requests.time < $until
 GROUP BY requests.bucket, agents.crawler

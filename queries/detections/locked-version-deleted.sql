@@ -5,13 +5,13 @@
 --! description = """
 --! Versions went away in a bucket with Object Lock. Either they were not locked, or their retention had ended, or
 --! somebody went around governance mode: that is asked for in a header, which is not logged, so this delete is the
---! only trace of it. Retention dates are not in the log either: that most hits are deletes after the retention makes
---! the level low. A bucket counts when its logs show Object Lock, retention or legal-hold calls that worked, or when
+--! only trace of it. Retention dates are not in the log either; most hits are deletes after the retention, so the
+--! level is low. A bucket counts when its logs show Object Lock, retention or legal-hold calls that worked, or when
 --! it is listed. Lifecycle expirations are not counted. The count is of deleted versions."""
 --! runbook = [
 --!     "Ask the caller, and see who may bypass governance mode (s3:BypassGovernanceRetention): aws iam simulate-principal-policy --policy-source-arn ARN --action-names s3:BypassGovernanceRetention.",
 --!     "Compare with what the versions should have had as retention: aws s3api get-object-lock-configuration --bucket BUCKET has the default of the bucket.",
---!     "CloudTrail data events, where they are on, have the header x-amz-bypass-governance-retention.",
+--!     "CloudTrail data events, where they are on, can tell more of the request than these logs.",
 --! ]
 --! falsepositives = ["Backup software that removes versions after their retention, as it should."]
 --! tags = ["object-lock", "destruction", "versioning", "attack.t1485", "attack.t1490"]

@@ -41,7 +41,11 @@ SELECT
 FROM access_logs
 WHERE (quirks IS NOT NULL OR key_logged IS NOT NULL)
     AND (
-        quirks LIKE '%ambiguous\_quote%'
+        (
+            quirks LIKE '%ambiguous\_quote%'
+            -- S3-compatible servers log the Referer without quotes; then every quoted word in the agent is ambiguous.
+            AND (quirks NOT LIKE '%bare\_referer%' OR regexp_like(user_agent, '" ([0-9]{3}|-) '))
+        )
         OR quirks LIKE '%control\_bytes%'
         OR (
             (key_logged LIKE '%\%250%' OR key_logged LIKE '%\%0%')

@@ -156,5 +156,6 @@ INNER JOIN (
     AND deletes.principal = found.principal
     AND deletes.time BETWEEN found.first_seen AND found.last_seen
 GROUP BY
-    found.first_seen, found.last_seen, found.bucket, found.principal, found.keys, found.busiest_window, found.usual_window
+    found.first_seen, found.last_seen, found.bucket, found.principal, found.keys,
+    found.busiest_window, found.usual_window
 ORDER BY first_seen, bucket, subject

@@ -8,8 +8,8 @@
 --! like when it is used for ransom: download, encrypt, put back; a copy of objects onto themselves with another key
 --! looks the same.
 --! That is inferred from the order of requests. What was written is not logged, nor how it is encrypted; a program that
---! converts or re-tags all objects of a prefix does the same. How many objects the prefix has is not known either: share
---! is counted on the keys that the caller read. Keys that the caller wrote again in another such window are taken for
+--! converts all objects of a prefix does the same. How many objects the prefix has is not known either: the share is
+--! counted on the keys that the caller read. Keys that the caller wrote again in another such window are taken for
 --! its way of working and do not count. A caller (for roles: one session) that reads much more than it writes in the
 --! bucket at that time is not seen. An attacker who writes under new names and deletes the old ones is found by
 --! mass-deletion. Anonymous callers are left out, and so is replication.

@@ -3,13 +3,13 @@
 --! title = "Many restores of archived objects by one caller in a short time"
 --! level = "medium"
 --! description = """
---! Restores cost money per object and per GB, and they come before archived data can be read: a mistake in a script,
---! or somebody who wants everything. One finding per bucket and caller, with the windows of the clock in which S3
---! accepted at least min_requests restore requests (status 202 for a new one, 200 for a longer one). Which tier was
---! asked for is in the body and not logged. A burst across the edge of two windows can stay below the threshold in
---! both. The count is of accepted requests in those windows; requests by batch jobs show under the role of the job."""
+--! Restores cost money, and they come before archived data can be read: a mistake in a script, or somebody who wants
+--! everything. One finding per bucket and caller, with the windows of the clock in which S3 accepted at least
+--! min_requests restore requests (status 202 for a new one, 200 for a longer one). Which tier was asked for is in the
+--! body and not logged. A burst across the edge of two windows can stay below the threshold in both. The count is of
+--! accepted requests in those windows; requests by batch jobs show under the role of the job."""
 --! runbook = [
---!     "Ask the caller what the restore is for; a restore cannot be taken back once it is accepted, but the caller can be stopped: take s3:RestoreObject away.",
+--!     "Ask the caller what the restore is for; to stop it meanwhile, take s3:RestoreObject away.",
 --!     "See what was restored and whether it was read afterwards: s3trail query principal-history -p principal=SUBJECT.",
 --!     "List the rules of the bucket to see what goes to archive storage: aws s3api get-bucket-lifecycle-configuration --bucket BUCKET.",
 --! ]

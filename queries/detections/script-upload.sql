@@ -89,9 +89,8 @@ WHERE uploads.time >= $since
         WHERE operation IN ('REST.GET.OBJECT', 'WEBSITE.GET.OBJECT')
             AND http_status IN (200, 206, 304)
             AND (
-                requester IS NULL
+                principal_type(requester) IN ('anonymous', 'cloudfront_oai')
                 OR requester = 'svc:cloudfront.amazonaws.com'
-                OR requester LIKE 'arn:aws:iam::cloudfront:%'
             )
             AND time < $until
             AND regexp_like(key, $pattern)

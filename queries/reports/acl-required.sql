@@ -5,7 +5,7 @@
 --! Callers whose requests needed an access control list to be allowed. When a bucket has none of them over a long
 --! time, ACLs can be switched off (object ownership: bucket owner enforced) without breaking anybody seen here. The
 --! mark exists in records since November 2022; older ones are counted apart, because they cannot say."""
---! tags = ["security", "acl"]
+--! tags = ["public-access", "security", "acl"]
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"

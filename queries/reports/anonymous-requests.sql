@@ -5,7 +5,7 @@
 --! What callers without a requester asked for, and what they got. On a public website that is everybody; in a
 --! private bucket every success is a leak. Requests whose credentials were refused, such as expired pre-signed
 --! URLs, are logged without requester too: they show as status 403 with authentication_type."""
---! tags = ["security", "public-access"]
+--! tags = ["public-access", "security"]
 --! [params.successful]
 --! type = "bool"
 --! default = false

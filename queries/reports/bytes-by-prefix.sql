@@ -5,7 +5,7 @@
 --! Requests and bytes per prefix of the key, to a depth of folders. Sent are the bodies of answers; received are
 --! the sizes of objects and parts written successfully, as logged. What the objects of a prefix hold altogether is
 --! not in the logs: use S3 Inventory or Storage Lens for that."""
---! tags = ["traffic", "cost"]
+--! tags = ["cost", "traffic"]
 --! [params.depth]
 --! type = "int"
 --! default = 1

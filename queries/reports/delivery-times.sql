@@ -5,7 +5,7 @@
 --! Time from the last and from the first record of a log object to its delivery, per source bucket and day of
 --! delivery, in seconds. The time of delivery stands in the object's key. Partitioned keys by event time hold a
 --! date only: their objects cannot be measured and are counted in not_measurable, as are keys without any time."""
---! tags = ["logging", "delivery"]
+--! tags = ["access-logging", "logging", "delivery"]
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"

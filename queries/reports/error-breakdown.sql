@@ -6,7 +6,7 @@
 --! (NoSuchTagSet, NoSuchBucketPolicy and the like) are answers to tools that look around, seldom a fault. An
 --! AccessDenied does not say which policy refused; requests denied by a VPC endpoint's policy are not logged at
 --! all."""
---! tags = ["errors"]
+--! tags = ["operations", "errors"]
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"

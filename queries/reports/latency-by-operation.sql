@@ -5,7 +5,7 @@
 --! Percentiles (approximate) of the turn-around time, which is S3's own time until the first byte of the answer,
 --! and of the total time, which includes the caller reading or sending the body. Many configuration reads log no
 --! turn-around time. Time on the network before the request reached S3 is in neither."""
---! tags = ["performance"]
+--! tags = ["operations", "performance"]
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"

@@ -5,7 +5,7 @@
 --! All records of one key in the order of time: reads, writes, copies, deletes, lifecycle actions. With versioning,
 --! the version id tells which version was meant; a write does not log the id of the version it made. What happened
 --! before logging began, or in records that S3 did not deliver, cannot be seen, nor can what was in the object."""
---! tags = ["object", "forensics"]
+--! tags = ["operations", "object", "forensics"]
 --! [params.key]
 --! type = "text"
 --! required = true

@@ -6,7 +6,7 @@
 --! an error code; lifecycle and other work of S3 itself has no status and never counts as an error. Bytes are
 --! bodies of answers, not of uploads. Server access logs are delivered on a best-effort basis: counts are close,
 --! not exact."""
---! tags = ["overview"]
+--! tags = ["operations", "overview"]
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"

@@ -6,7 +6,7 @@
 --! of signing, lifetime, bucket and key stand for it. Many addresses on one URL mean that it was passed on, or a
 --! CDN. A refusal because the URL was expired is logged as AccessDenied like any other. The access key id belongs
 --! to whoever signed."""
---! tags = ["security", "presigned"]
+--! tags = ["presigned", "security"]
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"
@@ -19,12 +19,19 @@
 --! type = "text"
 --! default = ""
 --! help = "Only this bucket; empty for all"
+--! [params.show_credentials]
+--! type = "bool"
+--! default = false
+--! help = "Access key ids in full, not shortened"
 --! [params.limit]
 --! type = "int"
 --! default = 100
 --! help = "At most this many rows"
 SELECT
-    presigned_credential_key_id AS access_key_id,
+    CASE
+        WHEN $show_credentials THEN presigned_credential_key_id
+        ELSE concat(substr(presigned_credential_key_id, 1, 4), '...', right(presigned_credential_key_id, 4))
+    END AS access_key_id,
     presigned_date,
     presigned_expires_s,
     bucket,
@@ -42,6 +49,6 @@ FROM requests
 WHERE time >= $since AND time < $until
     AND ($bucket = '' OR bucket = $bucket)
     AND is_presigned
-GROUP BY access_key_id, presigned_date, presigned_expires_s, bucket, key, method
-ORDER BY requests DESC, access_key_id, presigned_date, presigned_expires_s, bucket, key, method
+GROUP BY presigned_credential_key_id, presigned_date, presigned_expires_s, bucket, key, method
+ORDER BY requests DESC, presigned_credential_key_id, presigned_date, presigned_expires_s, bucket, key, method
 LIMIT $limit

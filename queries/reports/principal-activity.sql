@@ -5,7 +5,7 @@
 --! Callers with their roles' sessions put together: how many requests of which kind, how many failed, from how many
 --! addresses, on how many keys (approximate). A canonical id is an account, not a person; an assumed role can be
 --! many people. Requests whose credentials were refused are logged as anonymous."""
---! tags = ["principal", "forensics"]
+--! tags = ["operations", "principal", "forensics"]
 --! [params.principal]
 --! type = "text"
 --! default = ""

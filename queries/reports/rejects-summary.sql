@@ -5,7 +5,7 @@
 --! Lines of log objects that are no log records, by reason and field, with one place to look at. They are kept
 --! whole in the table rejects and counted in log_objects; nothing is dropped. A line has no trustworthy time: the
 --! bounds are those of ingestion. A damaged or foreign file shows as many rejects with one log key."""
---! tags = ["logging", "quality"]
+--! tags = ["access-logging", "logging", "quality"]
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"

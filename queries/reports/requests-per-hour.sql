@@ -4,7 +4,7 @@
 --! description = """
 --! Newest hour first. The last hours are incomplete: S3 delivers most records within a few hours and some later. An
 --! hour without row had no record, which can mean no request, or no delivery."""
---! tags = ["overview", "traffic"]
+--! tags = ["operations", "overview", "traffic"]
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"

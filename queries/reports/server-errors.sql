@@ -5,7 +5,7 @@
 --! Answers with status 500 and above. AWS Support needs the request id together with the host id (the extended
 --! request id). Some 503 SlowDown answers while a prefix grows are normal; SDKs try again, and the retry is a
 --! record of its own."""
---! tags = ["errors", "support"]
+--! tags = ["operations", "errors", "support"]
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"

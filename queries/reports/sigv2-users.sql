@@ -5,7 +5,7 @@
 --! Callers whose requests were signed by the deprecated SigV2, with their software. Newer Regions refuse it. The
 --! access key is visible only in pre-signed URLs; for signed headers only the caller is logged. Records before
 --! March 2019 do not tell the version of the signature."""
---! tags = ["security", "deprecation"]
+--! tags = ["in-transit", "security", "deprecation"]
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"
@@ -18,6 +18,10 @@
 --! type = "text"
 --! default = ""
 --! help = "Only this bucket; empty for all"
+--! [params.show_credentials]
+--! type = "bool"
+--! default = false
+--! help = "Access key ids in full, not shortened"
 --! [params.limit]
 --! type = "int"
 --! default = 100
@@ -30,7 +34,10 @@ SELECT
     count(*) AS requests,
     count(*) FILTER (WHERE is_success) AS successful,
     min(user_agent) AS example_user_agent,
-    min(presigned_credential_key_id) AS example_access_key_id,
+    CASE
+        WHEN $show_credentials THEN min(presigned_credential_key_id)
+        ELSE concat(substr(min(presigned_credential_key_id), 1, 4), '...', right(min(presigned_credential_key_id), 4))
+    END AS example_access_key_id,
     approx_distinct(remote_ip) AS addresses_approx,
     min(time) AS first_time,
     max(time) AS last_time

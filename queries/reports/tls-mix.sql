@@ -5,7 +5,7 @@
 --! How the connections were protected. Plain HTTP means that neither cipher nor version is logged although the
 --! record is recent enough to have them and a caller's address is there. Work inside AWS has no connection; records
 --! before March 2019 have no such columns. TLSv1 is TLS 1.0. Encryption at rest is never in these logs."""
---! tags = ["security", "tls"]
+--! tags = ["in-transit", "security", "tls"]
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"

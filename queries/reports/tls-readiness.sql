@@ -6,8 +6,8 @@
 --! condition NumericLessThan s3:TlsVersion) when nobody is left here who matters.
 --! verdict: `would break` when all TLS connections of the caller in the bucket are below the minimum; `would break in
 --! part` when some are not, so that the caller can (never for anonymous callers, who are many); `refused already` when
---! S3 answered all of them with 403, `only errors` when none got anything else either; `cannot say` for callers seen only
---! in records before March 2019, which do not tell.
+--! S3 answered all of them with 403, `only errors` when none got anything else either; `cannot say` for callers seen
+--! only in records before March 2019, which do not tell.
 --! Versions are compared without case, and TLSv1 is TLS 1.0. Plain HTTP is in the report http-readiness. Work inside
 --! AWS is left out."""
 --! tags = ["in-transit", "readiness"]
@@ -86,7 +86,7 @@ SELECT
     bucket,
     principal AS caller,
     software,
-    CASE version WHEN '0.2' THEN 'SSL 2' WHEN '0.3' THEN 'SSL 3' ELSE concat('TLS ', version) END AS tls,
+    CASE version WHEN '0.2' THEN 'SSL 2' WHEN '0.3' THEN 'SSL 3' ELSE 'TLS ' || version END AS tls,
     CASE
         WHEN below = 0 THEN 'cannot say'
         WHEN below_refused = below THEN 'refused already'

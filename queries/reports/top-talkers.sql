@@ -5,7 +5,7 @@
 --! The callers with the most requests, by address, identity, software, key prefix or Region. One address can be
 --! many people behind a proxy; software is what the caller says it is; the Region is logged only in records of 2026
 --! and later."""
---! tags = ["overview", "traffic"]
+--! tags = ["operations", "overview", "traffic"]
 --! [params.by]
 --! type = "text"
 --! default = "remote_ip"

@@ -4,7 +4,7 @@
 --! description = """
 --! Software by family, with an example of what it calls itself, how many callers use it and how often it fails. A
 --! user agent is whatever the caller wrote: good for finding old SDKs, no proof of anything."""
---! tags = ["traffic", "inventory"]
+--! tags = ["operations", "traffic", "inventory"]
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"

@@ -7,7 +7,7 @@
 --! marker, and the log does not say whether versioning was on. Lifecycle rows have no status and no caller; who
 --! wrote the lifecycle rule shows as REST.PUT.LIFECYCLE. The request of a multi-object delete itself has no key and
 --! is not listed."""
---! tags = ["object", "forensics"]
+--! tags = ["destruction", "object", "forensics"]
 --! [params.key]
 --! type = "text"
 --! default = ""

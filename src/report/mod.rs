@@ -4,7 +4,7 @@
 //! pushed into it as they come, [`BatchWriter::finish`] ends it. JSON, NDJSON, CSV and Markdown pass every batch on at
 //! once; a table has to see all the rows it shows before it can align them; Parquet keeps a row group.
 //!
-//! It knows Arrow and what each format's reader must not be made to do. It refuses to know queries, lakes, findings,
+//! It knows Arrow and what each format's reader must not be made to do. It refuses to know queries, lakes,
 //! which file or terminal the bytes go to, and exit codes.
 //!
 //! Values look the same in every text format: times in UTC as `2026-03-01T12:00:00Z` (a fraction only where there is

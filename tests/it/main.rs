@@ -8,6 +8,7 @@ mod common;
 mod corpus;
 mod detections;
 mod expected;
+mod finding_formats;
 mod findings;
 mod fuzz_bodies;
 mod hazards;

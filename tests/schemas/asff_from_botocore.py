@@ -47,8 +47,8 @@ def documented_limits(text, kind):
     if kind == "string":
         limits["minLength"] = number(r"Minimum (?:length )?of (\d+)", text)
         limits["maxLength"] = number(r"Maximum (?:length )?of (\d+)", text)
-        if exact := number(r"Length Constraints: (\d+)\.", text):
-            limits["minLength"] = limits["maxLength"] = exact
+        if longest := number(r"Length Constraints: (\d+)\.", text):
+            limits["maxLength"] = longest
     elif kind == "list":
         limits["minItems"] = number(r"Minimum number of (\d+) item", text)
         limits["maxItems"] = number(r"Maximum number of (\d+) item", text)

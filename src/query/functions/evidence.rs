@@ -141,12 +141,12 @@ impl First {
         }
     }
 
-    fn add_columns(&mut self, columns: &[ArrayRef], rows: std::ops::Range<usize>) -> DfResult<()> {
+    fn add_columns(&mut self, columns: &[ArrayRef]) -> DfResult<()> {
         let (log_bucket, log_key) = (string_view(&columns[0])?, string_view(&columns[1])?);
         let log_offset = columns[2].as_primitive::<Int64Type>();
         let time = cast(&columns[3], &time_type())?;
         let time = time.as_primitive::<TimestampMicrosecondType>();
-        for row in rows {
+        for row in 0..time.len() {
             self.add((
                 time.is_valid(row).then(|| time.value(row)),
                 log_bucket.is_valid(row).then(|| log_bucket.value(row)),
@@ -158,9 +158,11 @@ impl First {
     }
 
     fn list(&self) -> ListArray {
-        let (mut log_buckets, mut log_keys) = (StringBuilder::new(), StringBuilder::new());
-        let mut log_offsets = Int64Builder::new();
-        let mut times = TimestampMicrosecondBuilder::new().with_timezone("UTC");
+        let places = self.places.len();
+        let texts = || StringBuilder::with_capacity(places, places * 64);
+        let (mut log_buckets, mut log_keys) = (texts(), texts());
+        let mut log_offsets = Int64Builder::with_capacity(places);
+        let mut times = TimestampMicrosecondBuilder::with_capacity(places).with_timezone("UTC");
         for place in &self.places {
             log_buckets.append_option(place.log_bucket.as_deref());
             log_keys.append_option(place.log_key.as_deref());
@@ -181,17 +183,14 @@ impl First {
 
 impl Accumulator for First {
     fn update_batch(&mut self, columns: &[ArrayRef]) -> DfResult<()> {
-        self.add_columns(columns, 0..columns[0].len())
+        self.add_columns(columns)
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> DfResult<()> {
         let lists = states[0].as_list::<i32>();
-        let columns = lists.values().as_struct().columns();
-        for row in 0..lists.len() {
-            if lists.is_valid(row) {
-                let offsets = lists.value_offsets();
-                self.add_columns(columns, offsets[row] as usize..offsets[row + 1] as usize)?;
-            }
+        for row in (0..lists.len()).filter(|row| lists.is_valid(*row)) {
+            // Only the places of this group: its list may be one of thousands in the same arrays.
+            self.add_columns(lists.value(row).as_struct().columns())?;
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::super::text::escape_for_terminal;
 use super::json::compact;
 use super::{FindingOptions, object_uri, partition, rfc3339, sentence, steps};
-use crate::error::Result;
+use crate::error::{Result, escape_line};
 use crate::finding::{Finding, Findings};
 
 /// Findings in a request.
@@ -81,7 +81,7 @@ fn asff(finding: &Finding, options: &FindingOptions) -> Result<Value> {
     if options.region.is_some() {
         resource["Region"] = json!(region);
     }
-    let description = format!("{}. {}", sentence(finding), escape_for_terminal(&finding.description));
+    let description = format!("{}. {}", sentence(finding), escape_line(&finding.description));
     let mut asff = json!({
         "SchemaVersion": "2018-10-08",
         "Id": clipped(&finding.fingerprint, MAX_TEXT),

@@ -74,7 +74,8 @@ impl Page {
         let bucket = cut(escape_for_terminal(&finding.bucket).into_owned(), room(INDENT));
         let subject = cut(escape_for_terminal(&finding.subject).into_owned(), room(DEEPER));
         self.pair(INDENT, &bucket, &subject);
-        let often = format!("{} {}", number(finding.count), when(&finding.first_seen, &finding.last_seen));
+        let often =
+            format!("count {} {}", number(finding.count), when(&finding.first_seen, &finding.last_seen));
         self.pair(DEEPER, &often, &escape_for_terminal(&finding.fingerprint));
         if let Some(suppressed) = &finding.suppressed {
             let by = format!(
