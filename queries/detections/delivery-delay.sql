@@ -62,10 +62,12 @@ FROM (
     JOIN (
         SELECT
             source_bucket,
-            approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', delivered_at) - date_part('epoch', last_time))
-                AS median_s
-        FROM log_objects
-        WHERE delivered_at >= last_time AND delivered_at < $until
+            approx_percentile_cont(0.5) WITHIN GROUP (ORDER BY delay_s) AS median_s
+        FROM (
+            SELECT source_bucket, date_part('epoch', delivered_at) - date_part('epoch', last_time) AS delay_s
+            FROM log_objects
+            WHERE delivered_at >= last_time AND delivered_at < $until
+        ) AS measurable
         GROUP BY source_bucket
         HAVING count(*) >= $min_objects
     ) AS usual ON usual.source_bucket = delays.source_bucket

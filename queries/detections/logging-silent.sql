@@ -68,8 +68,8 @@ WITH streams AS (
         FROM (
             SELECT
                 *,
-                date_part('epoch', first_time) - date_part('epoch', lag(last_time) OVER (PARTITION BY bucket ORDER BY hour))
-                    AS pause_s
+                date_part('epoch', first_time)
+                    - date_part('epoch', lag(last_time) OVER (PARTITION BY bucket ORDER BY hour)) AS pause_s
             FROM (
                 SELECT
                     bucket,

@@ -47,7 +47,7 @@ graph AS (
         SELECT
             source_bucket,
             destination_bucket,
-            -- certain sorts before observed.
+            -- certain sorts before observed; inferred ones are of a bucket to itself.
             min(evidence_kind) AS evidence_kind,
             count(*) FILTER (WHERE evidence_kind = 'observed') AS observed,
             count(*) FILTER (WHERE evidence_kind = 'certain') AS certain,
@@ -55,7 +55,7 @@ graph AS (
             max(time) AS last_seen,
             evidence(log_bucket, log_key, log_offset, time) AS evidence
         FROM deliveries
-        WHERE time >= $since AND time < $until AND evidence_kind <> 'inferred'
+        WHERE time >= $since AND time < $until
         GROUP BY source_bucket, destination_bucket
     ) AS edges
 ),
@@ -106,7 +106,9 @@ SELECT
     last_seen,
     bucket,
     -- Its own log shows deliveries, and where that goes is not in the data.
-    concat(array_to_string(path, ' -> '), CASE WHEN array_has(logged, path[-1]) THEN ' -> (not known)' ELSE '' END) AS subject,
+    concat(
+        array_to_string(path, ' -> '), CASE WHEN array_has(logged, path[-1]) THEN ' -> (not known)' ELSE '' END
+    ) AS subject,
     CASE WHEN observed > 0 THEN observed ELSE certain END AS count,
     array_slice(evidence, 1, 10) AS evidence,
     CASE WHEN observed > 0 AND certain = 0 THEN 'observed' ELSE evidence_kind END AS evidence_kind,

@@ -61,7 +61,8 @@ WITH along AS (
                 edges.*,
                 deliveries.evidence_kind = 'certain' AS is_object,
                 CASE
-                    WHEN hops = 1 AND deliveries.evidence_kind = 'observed' AND source_from IN ('key', 'object') THEN 'certain'
+                    WHEN hops = 1 AND deliveries.evidence_kind = 'observed' AND source_from IN ('key', 'object')
+                        THEN 'certain'
                     ELSE deliveries.evidence_kind
                 END AS kind,
                 time,

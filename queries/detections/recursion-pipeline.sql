@@ -49,7 +49,6 @@ WITH readers AS (
         WHERE time >= $since AND time < $until
             AND operation IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET')
             AND (http_status IS NULL OR http_status BETWEEN 200 AND 299)
-            AND requester IS NOT NULL
             -- Cheap first: most keys are not those of log objects.
             AND right(key, 17) LIKE '-%'
             AND regexp_like(key, '[0-9]{4}(-[0-9]{2}){5}-[0-9A-Z]{16}$')
@@ -73,7 +72,6 @@ writes AS (
     WHERE time >= $since AND time < $until
         AND operation IN ('REST.PUT.OBJECT', 'REST.POST.OBJECT', 'REST.COPY.OBJECT', 'REST.POST.UPLOAD')
         AND http_status BETWEEN 200 AND 299
-        AND requester IS NOT NULL
     GROUP BY 1, 2, 3
 ),
 rounds AS (
@@ -100,6 +98,7 @@ rounds AS (
         WHERE source_bucket IS NOT NULL
         GROUP BY source_bucket, destination_bucket
     ) AS edges ON edges.source_bucket = writes.bucket
+    -- The others cannot be findings.
     WHERE readers.principal IS NOT NULL OR own_writes > 0
     GROUP BY writes.principal, writes.bucket, destination_bucket
 )
@@ -116,7 +115,8 @@ SELECT
     rounds AS hours_of_both,
     hours AS hours_of_writes,
     own_writes AS writes_by_s3trail,
-    'Write into a bucket that is not logged, or whose log is delivered elsewhere than to where this principal reads.' AS fix,
+    'Write into a bucket that is not logged, or whose log is delivered elsewhere than to where this principal reads.'
+        AS fix,
     CASE
         WHEN regexp_like(bucket, '^[a-z0-9][a-z0-9.-]*$')
             THEN concat('aws s3api put-bucket-logging --bucket ', bucket, ' --bucket-logging-status ''{}''')

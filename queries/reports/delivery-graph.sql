@@ -54,8 +54,8 @@ FROM (
             *,
             CASE WHEN source_from = 'records' THEN TRUE END AS is_object,
             CASE
-                WHEN evidence_kind = 'observed' AND source_bucket = destination_bucket AND source_from IN ('key', 'object')
-                    THEN 'certain'
+                WHEN evidence_kind = 'observed' AND source_from IN ('key', 'object')
+                    AND source_bucket = destination_bucket THEN 'certain'
                 ELSE evidence_kind
             END AS kind
         FROM deliveries

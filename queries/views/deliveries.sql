@@ -37,8 +37,11 @@ UNION ALL
 SELECT
     CASE WHEN is_delivery THEN 'observed' ELSE 'inferred' END AS evidence_kind,
     CASE WHEN is_own THEN destination_bucket ELSE source_bucket END AS source_bucket,
-    CASE WHEN is_own THEN 'sizes' WHEN named_bucket IS NOT NULL THEN 'key' WHEN source_bucket IS NOT NULL THEN 'object' END
-        AS source_from,
+    CASE
+        WHEN is_own THEN 'sizes'
+        WHEN named_bucket IS NOT NULL THEN 'key'
+        WHEN source_bucket IS NOT NULL THEN 'object'
+    END AS source_from,
     destination_bucket,
     time,
     log_object,
@@ -52,8 +55,10 @@ SELECT
 FROM (
     SELECT
         *,
-        source_bucket IS NULL AND count(*) OVER same >= 5 AND avg(echo) OVER same >= 0.5 AND max(own_objects) OVER same IS NULL
-            AS is_own,
+        source_bucket IS NULL
+            AND count(*) OVER same >= 5
+            AND avg(echo) OVER same >= 0.5
+            AND max(own_objects) OVER same IS NULL AS is_own,
         count(*) OVER same >= 10 AND avg(echo) OVER same >= 0.8 AS is_loop
     FROM (
         SELECT
@@ -118,7 +123,11 @@ FROM (
             GROUP BY 1
         ) AS named ON named.name = writes.name
         LEFT JOIN (
-            SELECT source_bucket, date_bin(INTERVAL '1 hour', coalesce(delivered_at, last_time)) AS hour, count(*) AS objects
+            -- Log objects of the bucket itself that were taken in: then their names decide, not sizes.
+            SELECT
+                source_bucket,
+                date_bin(INTERVAL '1 hour', coalesce(delivered_at, last_time)) AS hour,
+                count(*) AS objects
             FROM log_objects
             WHERE layout <> 'unknown'
             GROUP BY 1, 2

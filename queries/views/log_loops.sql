@@ -29,7 +29,6 @@ graph AS (
             min(first_seen) AS first_seen,
             max(last_seen) AS last_seen
         FROM log_deliveries
-        WHERE source_bucket IS NOT NULL
         GROUP BY source_bucket, destination_bucket
     ) AS edges
 ),

@@ -26,6 +26,9 @@ Examples:
   A logging bucket that logs to itself, with partitioned keys:
     s3trail generate --scenario recursion-self --layout event-time --records 50000 -o recursion
 
+  A calm week of ten buckets with six incidents in it, to see what finds them:
+    s3trail generate --scenario incidents --records 1000000 --days 7 --buckets 10 -o incidents
+
   Everything that can be wrong, over a week, in old and new records:
     s3trail generate --days 7 --generations 18,24,27 --quirk-rate 0.05 --damage-rate 0.01 \\
       --duplicate-rate 0.01 -o hostile
@@ -82,7 +85,7 @@ pub struct GenerateArgs {
     pub generations: Vec<u8>,
 
     /// Share of records that are hostile but legal: stray quotes, blanks, bytes beyond ASCII [default: 0.001,
-    /// or 0 for minimal]
+    /// or 0 for minimal and incidents]
     #[arg(long, value_name = "R", value_parser = rate)]
     pub quirk_rate: Option<f64>,
 
@@ -108,7 +111,8 @@ impl GenerateArgs {
     pub fn options(&self) -> Result<Options> {
         let defaults = Options::default();
         // Without log objects their names and sizes show only in the records of their delivery.
-        if self.layout == Layout::File && self.scenario != Scenario::RecursionSelf {
+        let delivers = matches!(self.scenario, Scenario::RecursionSelf | Scenario::Incidents);
+        if self.layout == Layout::File && !delivers {
             let idle = [
                 ("--prefix", self.prefix.is_some()),
                 ("--records-per-object", self.records_per_object.is_some()),
@@ -181,6 +185,11 @@ impl ValueEnum for Scenario {
             Scenario::Mixed => "Every family of operations and kind of caller",
             Scenario::Minimal => "Reads and writes of objects only",
             Scenario::RecursionSelf => "Mixed traffic, and a logging bucket that is logged into itself",
+            Scenario::Incidents => {
+                "A calm account with six incidents: the logging bucket is logged into itself; objects are read \
+                 from a new address and deleted hours later; another bucket loses thousands of keys; a \
+                 pre-signed URL goes round; a stranger probes keys and buckets; an application uses plain HTTP"
+            }
         };
         Some(PossibleValue::new(self.name()).help(help))
     }
@@ -327,6 +336,8 @@ mod tests {
             let message = options(line).unwrap_err();
             assert!(message.contains(word), "{line}: {message}");
         }
-        assert!(options("--layout file --scenario recursion-self --prefix x/").is_ok());
+        for scenario in ["recursion-self", "incidents"] {
+            assert!(options(&format!("--layout file --scenario {scenario} --prefix x/")).is_ok());
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::objects;
 use super::operation::Operation;
 use super::pen::{Pen, Row, Target, Text};
 use super::text::{VERSION, put_decimal, put_random};
+use super::world::Caller;
 
 /// The most objects S3 deletes in one request.
 const MOST_DELETED: u64 = 1000;
@@ -21,24 +22,35 @@ pub(super) fn delete(pen: &mut Pen<'_>) {
     let world = pen.world;
     let caller = world.worker(&mut pen.rng);
     let count = (1 + pen.rng.popular(MOST_DELETED)).min(pen.room - 1);
+    let request = delete_request(pen, caller, count);
+    // Keys that no other object of the request has, or two records would be the same line.
+    let first = pen.rng.popular(1_000_000);
+    let objects = (first..).map(|number| world.keys.object(number)).filter(Object::is_unique);
+    for object in objects.take(count as usize) {
+        deleted(pen, &request, &object);
+    }
+}
+
+/// The request to delete `count` objects, whose records follow it.
+pub(super) fn delete_request<'w>(pen: &mut Pen<'w>, caller: &'w Caller, count: u64) -> Row<'w> {
     let mut row = pen.row(caller, Operation::MultiDelete);
     pen.ask_bucket("POST", caller.style);
     pen.query("delete");
     pen.timed(&mut row, count * 1_000);
     row.sent = 150 + 90 * count;
     pen.write(&row);
-    // Keys that no other object of the request has, or two records would be the same line.
-    let first = pen.rng.popular(1_000_000);
-    let objects = (first..).map(|number| world.keys.object(number)).filter(Object::is_unique);
-    for object in objects.take(count as usize) {
-        pen.key_once(&object);
-        let mut part = half(&row, Operation::BatchDelete);
-        part.status = 204;
-        // The size is known if there was such an object.
-        part.size = (!pen.rng.one_in(10)).then_some(object.size);
-        part.has_version = world.buckets[pen.bucket].versioned;
-        pen.write(&part);
-    }
+    row
+}
+
+/// The record of one object of a delete.
+pub(super) fn deleted(pen: &mut Pen<'_>, request: &Row<'_>, object: &Object<'_>) {
+    pen.key_once(object);
+    let mut part = half(request, Operation::BatchDelete);
+    part.status = 204;
+    // The size is known if there was such an object.
+    part.size = (!pen.rng.one_in(10)).then_some(object.size);
+    part.has_version = pen.world.buckets[pen.bucket].versioned;
+    pen.write(&part);
 }
 
 /// A record of part of a request: identity and transport of `row`, and bare dashes for what a client sent.
@@ -105,11 +117,23 @@ pub(super) fn upload(pen: &mut Pen<'_>) {
     }
     let caller = world.worker(&mut pen.rng);
     let object = world.keys.popular(&mut pen.rng);
+    upload_parts(pen, caller, &object, parts, true);
+}
+
+/// The same by `caller`, of `object` in so many parts. Some uploads are aborted if they may be.
+pub(super) fn upload_parts<'w>(
+    pen: &mut Pen<'w>,
+    caller: &'w Caller,
+    object: &Object<'_>,
+    parts: u64,
+    may_abort: bool,
+) {
+    let world = pen.world;
     let mut id = Vec::with_capacity(96);
     put_random(&mut id, &mut pen.rng, VERSION, 96);
 
     let mut row = pen.row(caller, Operation::CreateUpload);
-    pen.ask("POST", caller.style, &object);
+    pen.ask("POST", caller.style, object);
     pen.query("uploads");
     pen.timed(&mut row, 0);
     row.sent = 400;
@@ -118,7 +142,7 @@ pub(super) fn upload(pen: &mut Pen<'_>) {
     for part in 1..=parts {
         pen.new_ids();
         let mut row = pen.row(caller, Operation::PutPart);
-        pen.ask("PUT", caller.style, &object);
+        pen.ask("PUT", caller.style, object);
         pen.query("partNumber=");
         put_decimal(&mut pen.uri, part);
         pen.query("uploadId=");
@@ -129,10 +153,10 @@ pub(super) fn upload(pen: &mut Pen<'_>) {
     }
 
     pen.new_ids();
-    let aborted = pen.rng.one_in(12);
+    let aborted = may_abort && pen.rng.one_in(12);
     let operation = if aborted { Operation::AbortUpload } else { Operation::CompleteUpload };
     let mut row = pen.row(caller, operation);
-    pen.ask(if aborted { "DELETE" } else { "POST" }, caller.style, &object);
+    pen.ask(if aborted { "DELETE" } else { "POST" }, caller.style, object);
     pen.query("uploadId=");
     pen.uri.extend_from_slice(&id);
     pen.timed(&mut row, 0);

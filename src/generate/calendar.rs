@@ -169,7 +169,7 @@ const HOURLY: [u64; 24] =
 /// Load of a weekend day, in per cent of a weekday.
 const WEEKEND: u64 = 60;
 /// Length of a stretch of even load, in seconds.
-const SLOT: i64 = 900;
+pub(super) const SLOT: i64 = 900;
 
 /// When each of a number of records happens. The n-th record falls into the n-th of equal shares of the whole
 /// load, so records come in time order without sorting, and any stretch of them can be made alone.
@@ -199,8 +199,14 @@ impl Timetable {
         Self { first_second: start.first_second(), before, share: total as f64 / records as f64 }
     }
 
+    /// The load of each stretch of [`SLOT`] seconds, in order.
+    pub(super) fn loads(&self) -> impl Iterator<Item = u64> + '_ {
+        self.before.windows(2).map(|ends| ends[1] - ends[0])
+    }
+
     /// The moment of `position`, a record's number from 0 plus a part of 1. `slot` is where the search begins,
-    /// and where it ended: keep it between calls with growing positions, starting from 0.
+    /// and where it ended: keep it between calls with growing positions, starting from 0. Positions past the last
+    /// record are at the end.
     pub(super) fn second(&self, position: f64, slot: &mut usize) -> i64 {
         let load = position * self.share;
         let last = self.before.len() - 2;

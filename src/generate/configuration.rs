@@ -2,6 +2,7 @@
 
 use super::operation::Operation;
 use super::pen::Pen;
+use super::world::Caller;
 
 /// A listing.
 pub(super) fn list(pen: &mut Pen<'_>) {
@@ -63,6 +64,11 @@ const READS: &[(Operation, &str, &str)] = &[
 pub(super) fn read(pen: &mut Pen<'_>) {
     let world = pen.world;
     let caller = world.operator(&mut pen.rng);
+    read_by(pen, caller);
+}
+
+/// A read of configuration by `caller`.
+pub(super) fn read_by<'w>(pen: &mut Pen<'w>, caller: &'w Caller) {
     let &(operation, subresource, missing) = pen.rng.pick(READS);
     let mut row = pen.row(caller, operation);
     pen.ask_bucket("GET", caller.style);

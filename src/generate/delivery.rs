@@ -25,16 +25,17 @@ use crate::error::Result;
 const DELIVERY_STREAM: u64 = u64::MAX - 1;
 const ECHO_STREAM: u64 = u64::MAX - 2;
 
-/// The longest that a log object is filled, in seconds. Less than the shortest delay, so that an object is known
-/// before it is delivered.
-const MOST_SECONDS_OPEN: u64 = 20 * 60;
+/// The shortest and the longest that a log object is filled, in seconds. Less than the shortest delay, so that
+/// an object is known before it is delivered.
+pub(super) const LEAST_SECONDS_OPEN: u64 = 60;
+pub(super) const MOST_SECONDS_OPEN: u64 = 20 * 60;
 
 /// Share of deliveries in per cent, and the least and most delay from the last record to the delivery in
 /// minutes, as measured on real ones.
-const DELAYS: [(u64, u64, u64); 4] = [(50, 22, 74), (40, 74, 97), (9, 97, 288), (1, 288, 528)];
+pub(super) const DELAYS: [(u64, u64, u64); 4] = [(50, 22, 74), (40, 74, 97), (9, 97, 288), (1, 288, 528)];
 
 /// Share of log objects in per cent, and the fewest and most records they are filled with.
-const FILLINGS: [(u64, u64, u64); 4] = [(60, 1, 6), (30, 7, 60), (9, 61, 300), (1, 301, 2_000)];
+pub(super) const FILLINGS: [(u64, u64, u64); 4] = [(60, 1, 6), (30, 7, 60), (9, 61, 300), (1, 301, 2_000)];
 
 /// Where the lines end up.
 pub(super) enum Destination<W> {
@@ -204,7 +205,7 @@ impl<'w, W: Write> Delivery<'w, W> {
             Some(exact) => parcel.target = exact,
             None => {
                 parcel.target = draw(&mut self.rng, &FILLINGS, 1);
-                let open = self.rng.between(60, MOST_SECONDS_OPEN) as i64;
+                let open = self.rng.between(LEAST_SECONDS_OPEN, MOST_SECONDS_OPEN) as i64;
                 self.closings.push(Reverse((now + open, self.serial, number)));
             }
         }

@@ -47,7 +47,7 @@ pub(super) fn checksum(pen: &mut Pen<'_>) {
 }
 
 /// A request from inside AWS: signed, encrypted, without address and agent.
-fn from_inside<'a>(pen: &mut Pen<'_>, operation: Operation, requester: &'a [u8]) -> Row<'a> {
+pub(super) fn from_inside<'a>(pen: &mut Pen<'_>, operation: Operation, requester: &'a [u8]) -> Row<'a> {
     let mut row = Row {
         requester,
         target: Target::Written,

@@ -2,7 +2,9 @@
 //!
 //! A key is a stem (spelled in every encoding beforehand), a tail of letters that no encoding touches, and an end.
 //! It is derived from its number alone, so the same object has the same name and size whenever it is met, and
-//! nothing is kept per object.
+//! nothing is kept per object. A scenario may bring families of keys of its own.
+
+use std::ops::Range;
 
 use super::calendar::Day;
 use super::rng::{Rng, mix};
@@ -10,7 +12,7 @@ use super::text::{BASE32, Encoded, HEX_LOWER, put_random, put_uuid};
 
 /// How the changing part of a key looks.
 #[derive(Debug, Clone, Copy)]
-enum Tail {
+pub(super) enum Tail {
     None,
     Digits(u64),
     Hex(usize),
@@ -22,7 +24,7 @@ enum Tail {
 
 /// One family of keys: its weight, stem, tail, end, and how many bits an object's size has.
 /// `{date}`, `{year}`, `{month}`, `{day}`, `{compact}` and `{table}` are filled in.
-type Pattern = (u32, &'static str, Tail, &'static str, u8, u8);
+pub(super) type Pattern = (u32, &'static str, Tail, &'static str, u8, u8);
 
 const PATTERNS: &[Pattern] = &[
     (220, "warehouse/{table}/dt={date}/part-", Tail::Part, ".c000.snappy.parquet", 18, 27),
@@ -101,6 +103,8 @@ pub(super) struct KeySpace {
     seed: u64,
     stems: Vec<Stem>,
     tickets: Vec<u32>,
+    /// The stems of each family.
+    families: Vec<Range<usize>>,
 }
 
 /// An object: its key and its size.
@@ -115,10 +119,15 @@ pub(super) struct Object<'w> {
 impl KeySpace {
     /// The keys of logs of `days` days from `start`.
     pub(super) fn new(seed: u64, start: Day, days: u32) -> Self {
+        Self::of(PATTERNS, seed, start, days)
+    }
+
+    /// The same with the families `patterns`.
+    pub(super) fn of(patterns: &[Pattern], seed: u64, start: Day, days: u32) -> Self {
         let mut stems = Vec::new();
         let mut families = Vec::new();
         let span = (DAYS_BACK + i64::from(days)).min(MOST_DAYS);
-        for &(weight, start_text, tail, end, low, high) in PATTERNS {
+        for &(weight, start_text, tail, end, low, high) in patterns {
             let first = stems.len();
             let tables = if start_text.contains("{table}") { &TABLES[..] } else { &TABLES[..1] };
             let dated = ["{date}", "{year}", "{compact}"].iter().any(|mark| start_text.contains(mark));
@@ -155,13 +164,26 @@ impl KeySpace {
                 (chosen.0 + rng.popular(chosen.1 as u64) as usize) as u32
             })
             .collect();
-        Self { seed: mix(seed), stems, tickets }
+        let families = families.iter().map(|&(_, first, count)| first..first + count).collect();
+        Self { seed: mix(seed), stems, tickets, families }
     }
 
     /// The object numbered `number`: the same one for the same number.
     pub(super) fn object(&self, number: u64) -> Object<'_> {
         let number = mix(self.seed ^ number);
-        let stem = &self.stems[self.tickets[number as usize & (TICKETS - 1)] as usize];
+        self.made(self.tickets[number as usize & (TICKETS - 1)] as usize, number)
+    }
+
+    /// The object numbered `number` of one family, by the place of its pattern. Where its keys have a day, it is
+    /// that `back` days before the last, or the first day there is.
+    pub(super) fn of_family(&self, family: usize, back: u64, number: u64) -> Object<'_> {
+        let stems = &self.families[family];
+        let stem = stems.start + (back as usize).min(stems.len() - 1);
+        self.made(stem, mix(self.seed ^ ((stem as u64) << 40) ^ number))
+    }
+
+    fn made(&self, stem: usize, number: u64) -> Object<'_> {
+        let stem = &self.stems[stem];
         let (low, high) = stem.size_bits;
         let size = if high == 0 { 0 } else { Rng::new(number, 1).magnitude(low, high) };
         Object { stem, number, size }

@@ -4,7 +4,7 @@ use super::pen::Pen;
 use super::scenario::Script;
 use super::{bulk, configuration, internal, objects, web};
 
-pub(super) const SCRIPT: Script = Script { request, echo: None, quirk_rate: 0.001 };
+pub(super) const SCRIPT: Script = Script { request, echo: None, plan: None, quirk_rate: 0.001 };
 
 /// A family: how many of [`TOTAL`] requests, and what writes one.
 type Family = (u64, fn(&mut Pen<'_>));

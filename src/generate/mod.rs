@@ -13,10 +13,13 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+mod account;
 mod bulk;
 mod calendar;
 mod configuration;
 mod delivery;
+mod forecast;
+mod incidents;
 mod internal;
 mod keys;
 mod minimal;
@@ -128,7 +131,7 @@ pub struct Options {
     /// The first day.
     pub start: Day,
     /// The number of days over which the records are spread, at least 1. The scenario `recursion-self` reaches
-    /// its number of records earlier, by the records of its deliveries.
+    /// its number of records earlier, by the records of its deliveries; `incidents` leaves room for them.
     pub days: u32,
     /// The number of source buckets, at least 1.
     pub buckets: u32,
@@ -332,16 +335,16 @@ fn world(options: &Options) -> World {
         Amount::Bytes(bytes) => bytes,
     };
     let sample = 2 * world::SLICE_RECORDS;
-    let mut world = World::new(options, sample);
+    let world = World::new(options, sample);
     let mut slice = pen::Slice::default();
-    let mut bytes = 0;
+    let (mut bytes, mut records) = (0, 0);
     for number in 0..world.slices() {
         output::render(&world, number, &mut slice);
         bytes += slice.bytes.len();
+        records += slice.lines.iter().filter(|line| line.is_record()).count();
     }
-    let per_record = bytes as f64 / sample as f64 * (1.0 + options.duplicate_rate);
-    world.reschedule(((wanted as f64 / per_record) as u64).max(1));
-    world
+    let per_record = bytes as f64 / records as f64 * (1.0 + options.duplicate_rate);
+    World::new(options, ((wanted as f64 / per_record) as u64).max(1))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use rayon::prelude::*;
 
 use super::operation::Operation;
 use super::pen::{Kind, Line, Pen, Slice};
+use super::scenario::Event;
 use super::world::{SLICE_RECORDS, World};
 use crate::error::{Error, Result};
 
@@ -81,14 +82,32 @@ pub(super) fn render(world: &World, number: u64, slice: &mut Slice) {
     let first = number * SLICE_RECORDS;
     let end = (first + SLICE_RECORDS).min(world.records);
     let mut pen = Pen::new(world, number, end - first, std::mem::take(slice));
+    let mut events = world.events(number);
     let mut slot = 0;
     while pen.room > 0 {
         let position = (end - pen.room) as f64 + pen.rng.unit();
         let second = world.timetable.second(position, &mut slot);
+        events = happen(&mut pen, events, second);
         pen.begin(second);
         (world.script.request)(&mut pen);
     }
+    happen(&mut pen, events, i64::MAX);
     *slice = pen.into_slice();
+}
+
+/// Writes the records of those of `events` that come up to `until`; returns the others.
+fn happen<'e>(pen: &mut Pen<'_>, mut events: &'e [Event], until: i64) -> &'e [Event] {
+    while let [event, later @ ..] = events
+        && event.second <= until
+    {
+        // They come on top of what the slice has room for.
+        let room = std::mem::replace(&mut pen.room, u64::MAX);
+        pen.begin(event.second);
+        (event.write)(pen, event);
+        pen.room = room;
+        events = later;
+    }
+    events
 }
 
 /// What was written.

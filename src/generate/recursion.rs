@@ -14,10 +14,10 @@ use super::scenario::{LogObject, Script};
 use super::text::Encoded;
 use super::world::{PATH_HOST, Style, put_address};
 
-pub(super) const SCRIPT: Script = Script { request, echo: Some(echo), quirk_rate: 0.001 };
+pub(super) const SCRIPT: Script = Script { request, echo: Some(echo), plan: None, quirk_rate: 0.001 };
 
 /// The bucket that receives, among the source buckets.
-const RECEIVER: usize = 0;
+pub(super) const RECEIVER: usize = 0;
 
 /// Traffic from outside. The receiving bucket has little of it.
 fn request(pen: &mut Pen<'_>) {
@@ -27,18 +27,22 @@ fn request(pen: &mut Pen<'_>) {
     mixed::request(pen);
 }
 
-/// The write of a log object: path style, by the canonical id of log delivery.
 fn echo(pen: &mut Pen<'_>, object: &LogObject) {
+    let mut address = Vec::new();
+    put_address(&mut address, &mut pen.rng);
+    echo_from(pen, object, &address);
+}
+
+/// The write of a log object: path style, by the canonical id of log delivery.
+pub(super) fn echo_from(pen: &mut Pen<'_>, object: &LogObject, address: &[u8]) {
     pen.bucket = RECEIVER;
     let key = Encoded::new(&object.key);
     pen.ask_bucket("PUT", Style::Path);
     pen.uri.push(b'/');
     pen.uri.extend_from_slice(&key.path);
     pen.key.extend_from_slice(&key.twice);
-    let mut address = Vec::new();
-    put_address(&mut address, &mut pen.rng);
     let mut row = Row {
-        address: &address,
+        address,
         requester: LOG_DELIVERY.as_bytes(),
         target: super::pen::Target::Written,
         status: 200,

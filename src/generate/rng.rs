@@ -69,6 +69,26 @@ impl Rng {
         self.below(range.min(n))
     }
 
+    /// How often [`Rng::popular`] gives which of `n` numbers: from 0 on, how many have the same share, and that
+    /// share of each.
+    pub(super) fn popularity(n: u64) -> Vec<(u64, f64)> {
+        let ranges: Vec<u64> = (0..=u64::from(u64::BITS - n.leading_zeros()))
+            .map(|bits| (1_u64 << bits.min(63)).min(n))
+            .filter(|range| *range > 0)
+            .collect();
+        let mut out = Vec::new();
+        let mut from = 0;
+        for &to in &ranges {
+            if to > from {
+                let within = ranges.iter().filter(|range| **range > from);
+                let share: f64 = within.map(|range| 1.0 / *range as f64).sum();
+                out.push((to - from, share / ranges.len() as f64));
+                from = to;
+            }
+        }
+        out
+    }
+
     /// A size with about `low` to `high` bits, each order of magnitude equally likely.
     #[inline]
     pub(super) fn magnitude(&mut self, low: u8, high: u8) -> u64 {
@@ -141,6 +161,20 @@ mod tests {
             assert!((256..2048).contains(&rng.magnitude(8, 10)));
             assert!((0.0..1.0).contains(&rng.unit()));
         }
+    }
+
+    #[test]
+    fn popularity_is_that_of_the_draw() {
+        for n in [1, 2, 9, 64] {
+            let shares = Rng::popularity(n);
+            assert_eq!(shares.iter().map(|s| s.0).sum::<u64>(), n);
+            let total: f64 = shares.iter().map(|s| s.0 as f64 * s.1).sum();
+            assert!((total - 1.0).abs() < 1e-9, "{n}: {total}");
+        }
+        let mut rng = Rng::new(5, 0);
+        let zeros = (0..100_000).filter(|_| rng.popular(9) == 0).count() as f64 / 100_000.0;
+        assert!((zeros - Rng::popularity(9)[0].1).abs() < 0.01, "{zeros}");
+        assert!(Rng::popularity(0).is_empty());
     }
 
     #[test]

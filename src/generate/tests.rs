@@ -361,6 +361,129 @@ fn a_recursion_is_what_it_says() {
     }
 }
 
+/// How many of the lines hold all of `words`.
+fn holding(lines: &[&str], words: &[&str]) -> usize {
+    lines.iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
+}
+
+/// From the first to the last of the lines, in seconds, if they are of one day.
+fn duration(lines: &[&str]) -> u32 {
+    let of_day = |line: &str| {
+        let moment = moment(line.as_bytes());
+        let clock: Vec<u32> = moment[11..].split(':').map(|n| n.parse().unwrap()).collect();
+        (moment[..10].to_owned(), clock[0] * 3600 + clock[1] * 60 + clock[2])
+    };
+    let (first, last) = (of_day(lines[0]), of_day(lines[lines.len() - 1]));
+    assert_eq!(first.0, last.0);
+    last.1 - first.1
+}
+
+#[test]
+fn six_incidents_are_among_the_lines() {
+    for (records, buckets, days) in [(50_000, 10, 3), (120_000, 10, 3), (50_000, 3, 1)] {
+        let scenario = Scenario::Incidents;
+        let options = Options { scenario, buckets, days, quirk_rate: None, ..clean(records) };
+        let bytes = lines(&options).unwrap();
+        let text = std::str::from_utf8(&bytes).unwrap();
+        let all: Vec<&str> = text.lines().collect();
+        assert_eq!(all.len() as u64, records);
+        // Room was left for the records of deliveries: the lines end where the time range does.
+        let last = moment(all[all.len() - 1].as_bytes());
+        assert!(last.starts_with(&format!("2026-03-0{days} ")) && &last[11..13] >= "18", "{last}");
+        assert!(&last[11..] < "23:59:59", "{last}");
+
+        // Recursion.
+        let own = [" amzn-s3-demo-logging-bucket [", " 3272ee65a908a767", " REST.PUT.OBJECT logs/20"];
+        assert!(holding(&all, &own) > 1_000, "{}", holding(&all, &own));
+
+        // Exfiltration, then deletion.
+        let thief: Vec<&str> = all.iter().copied().filter(|l| l.contains(" 203.0.113.66 ")).collect();
+        assert_eq!(thief.len(), 3_000 + 600 + 2_400 + 4);
+        assert_eq!(holding(&thief, &[":user/partner-upload ", " customers/ledger/"]), 6_000);
+        assert_eq!(holding(&thief, &[" REST.GET.OBJECT ", " 200 - "]), 3_000);
+        assert_eq!(holding(&thief, &[" REST.DELETE.OBJECT ", " 204 - "]), 600);
+        assert_eq!(holding(&thief, &[" BATCH.DELETE.OBJECT ", " 204 - "]), 2_400);
+        let sent = thief[..3_000].iter().map(|l| fields(l.as_bytes())[11].parse::<u64>().unwrap());
+        assert!(sent.sum::<u64>() > 20_000_000_000);
+        let keys = |lines: &[&str], operation: &str| -> BTreeSet<String> {
+            let lines = lines.iter().filter(|l| l.contains(operation));
+            lines.map(|l| fields(l.as_bytes())[7].to_owned()).collect()
+        };
+        let gone = keys(&thief, "DELETE.OBJECT ");
+        assert!(gone.len() == 3_000 && gone == keys(&thief, " REST.GET.OBJECT "));
+        assert!((14_000..18_000).contains(&duration(&thief[2_999..3_001])));
+        // Whose address it was before.
+        assert!(holding(&all, &[" 198.51.100.20 ", ":user/partner-upload "]) > 50 || buckets == 3);
+
+        // Mass deletion.
+        let wiped: Vec<&str> =
+            all.iter().copied().filter(|l| l.contains("john.stiles") && l.contains("DELETE")).collect();
+        assert_eq!(wiped.len(), 5_005);
+        assert_eq!(holding(&wiped, &[" BATCH.DELETE.OBJECT ", " 204 - "]), 5_000);
+        assert_eq!(keys(&wiped, " BATCH").len(), 5_000);
+        assert!(duration(&wiped) <= 360);
+        assert_ne!(fields(wiped[0].as_bytes())[1], fields(thief[0].as_bytes())[1]);
+
+        // A link that went round.
+        let mut links: HashMap<&str, Vec<&str>> = HashMap::new();
+        for line in all.iter().filter(|l| l.contains("X-Amz-Signature=")) {
+            links.entry(fields(line.as_bytes())[8]).or_default().push(line);
+        }
+        let mut uses: Vec<_> = links.values().map(Vec::len).collect();
+        uses.sort_unstable();
+        assert_eq!(uses.pop(), Some(360));
+        assert!(uses.last().is_none_or(|most| *most <= 2), "{uses:?}");
+        let shared = links.values().find(|uses| uses.len() == 360).unwrap();
+        let distinct =
+            |field: usize| shared.iter().map(|l| fields(l.as_bytes())[field]).collect::<BTreeSet<_>>().len();
+        assert_eq!((distinct(3), distinct(16), distinct(9)), (180, 180, 1));
+        assert!(duration(shared) <= 3 * 3_600);
+
+        // Enumeration.
+        let probes: Vec<&str> = all.iter().copied().filter(|l| l.contains(" 203.0.113.250 - ")).collect();
+        assert_eq!(probes.len(), 1_500);
+        let refused = holding(&probes, &[" 403 AccessDenied "]);
+        assert!(refused < 1_500 && refused + holding(&probes, &[" 404 NoSuchKey "]) == 1_500);
+        let seen: BTreeSet<_> = probes.iter().map(|l| fields(l.as_bytes())[1]).collect();
+        assert_eq!(seen.len(), buckets as usize);
+        assert!(keys(&probes, "OBJECT").len() > 100);
+
+        // Plain HTTP, and otherwise an account without blame.
+        let mut plain = 0;
+        for line in &all {
+            let f = fields(line.as_bytes());
+            let (status, cipher, host, tls) = (f[9], f[20], f[22], f[23]);
+            assert!(f[4] != "-" || !status.starts_with('2'), "{line}");
+            assert!(["-", "SigV4"].contains(&f[19]) && !line.contains(" WEBSITE."), "{line}");
+            if host != "-" && cipher == "-" {
+                assert!(tls == "-" && line.contains(":assumed-role/price-display/"), "{line}");
+                plain += 1;
+            } else if host != "-" {
+                assert!(["TLSv1.2", "TLSv1.3"].contains(&tls) && cipher.contains("GCM"), "{line}");
+            }
+        }
+        assert_eq!(plain, 900);
+        let errors = holding(&all, &[" 404 NoSuchKey "]) + holding(&all, &[" 304 - "]);
+        assert!(errors > 100 && errors < records as usize / 10, "{errors}");
+    }
+}
+
+#[test]
+fn incidents_are_in_every_layout() {
+    for layout in Layout::ALL {
+        let scenario = Scenario::Incidents;
+        let (summary, files) = generated(&Options { scenario, layout, buckets: 4, ..clean(20_000) });
+        assert_eq!(summary.records, 20_000);
+        let mut stolen = 0;
+        for file in files.values() {
+            let file = std::str::from_utf8(file).unwrap();
+            stolen += holding(&file.lines().collect::<Vec<_>>(), &[" 203.0.113.66 ", " REST.GET.OBJECT "]);
+        }
+        // Below 40,000 records there is less of it.
+        assert_eq!(stolen, 1_500, "{layout}");
+    }
+}
+
 #[test]
 fn nothing_is_overwritten() {
     let dir = tempfile::tempdir().unwrap();

@@ -2,13 +2,14 @@
 //!
 //! Everything a record repeats is rendered here as bytes, so that writing a record is copying.
 
-use super::calendar::{Day, Timetable};
+use super::calendar::Timetable;
 use super::keys::KeySpace;
 use super::names::{
     ACCESS_POINTS, ACCOUNTS, BUCKETS, CONSOLE_REFERERS, LOGGING_BUCKET, MODERN, NETWORKS, OPERATORS, PEOPLE,
     Program, REFERERS, REGION, REGIONS, ROBOTS, ROLES, TRANSPORTS, Tls, VISITORS, WORKERS,
 };
 use super::rng::{Rate, Rng, mix};
+use super::scenario::{Event, Plan};
 use super::text::{HEX_LOWER, put_decimal, put_random, put_uuid};
 use super::{Options, Script};
 
@@ -122,8 +123,8 @@ pub(super) struct Caller {
 pub(super) struct World {
     pub(super) seed: u64,
     pub(super) script: &'static Script,
-    pub(super) start: Day,
-    pub(super) days: u32,
+    /// What the script lays down beforehand.
+    pub(super) plan: Option<Plan>,
     /// Records to make.
     pub(super) records: u64,
     pub(super) timetable: Timetable,
@@ -146,6 +147,8 @@ impl World {
     pub(super) fn new(options: &Options, records: u64) -> Self {
         let mut rng = Rng::new(options.seed, WORLD_STREAM);
         let script = options.scenario.script();
+        let plan = script.plan.map(|plan| plan(options, records));
+        let spread = plan.as_ref().map_or(records, |plan| plan.spread);
         let owner = canonical_id(&mut rng);
         let buckets = (0..options.buckets as usize)
             .map(|n| {
@@ -165,10 +168,9 @@ impl World {
         Self {
             seed: mix(options.seed ^ u64::from_be_bytes(*b"s3-trail")),
             script,
-            start: options.start,
-            days: options.days,
+            plan,
             records,
-            timetable: Timetable::new(options.start, options.days, records),
+            timetable: Timetable::new(options.start, options.days, spread),
             generations: options.generations.clone(),
             quirks: Rate::new(options.quirk_rate.unwrap_or(script.quirk_rate)),
             damage: Rate::new(options.damage_rate),
@@ -181,15 +183,24 @@ impl World {
         }
     }
 
-    /// Sets the number of records to make.
-    pub(super) fn reschedule(&mut self, records: u64) {
-        self.records = records;
-        self.timetable = Timetable::new(self.start, self.days, records);
-    }
-
     /// Number of slices.
     pub(super) fn slices(&self) -> u64 {
         self.records.div_ceil(SLICE_RECORDS)
+    }
+
+    /// The planned events that belong into slice `number`, in time order: those from its first moment on and
+    /// before that of the next.
+    pub(super) fn events(&self, number: u64) -> &[Event] {
+        let Some(plan) = &self.plan else { return &[] };
+        let begin = |slice: u64| match slice {
+            0 => 0,
+            slice if slice >= self.slices() => plan.events.len(),
+            slice => {
+                let first = self.timetable.second((slice * SLICE_RECORDS) as f64, &mut 0);
+                plan.events.partition_point(|event| event.second < first)
+            }
+        };
+        &plan.events[begin(number)..begin(number + 1)]
     }
 
     /// A source bucket: the first is the busiest.
