@@ -145,7 +145,7 @@ shares AS (
         count(access_logs.time) AS records,
         sum(access_logs.record_bytes) AS record_bytes
     FROM (SELECT *, unnest(array_slice(buckets, 1, hops)) AS bucket FROM lives) AS members
-    LEFT JOIN access_logs
+    JOIN access_logs
         ON access_logs.bucket = members.bucket
         AND access_logs.time BETWEEN members.first_seen AND members.last_seen
     GROUP BY loop, first_seen, last_seen

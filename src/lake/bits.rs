@@ -31,7 +31,7 @@ impl Bits {
 
     /// Appends `count` times `bit`.
     pub(super) fn extend(&mut self, bit: bool, mut count: usize) {
-        while count > 0 && self.len % 8 != 0 {
+        while count > 0 && !self.len.is_multiple_of(8) {
             self.push(bit);
             count -= 1;
         }

@@ -501,3 +501,114 @@ fn iso_millis(millis: i64) -> String {
         seconds % 60
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{
+        BooleanArray, Int16Array, Int64Array, StringViewArray, TimestampMicrosecondArray, new_null_array,
+    };
+    use arrow::compute::concat_batches;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use std::sync::Arc;
+
+    /// Rows of one bucket in order of time, so that they stay in order.
+    fn batch(rows: usize, from: i64) -> RecordBatch {
+        let schema = Table::AccessLogs.file_schema();
+        let numbers = || (0..rows as i64).map(move |n| from + n);
+        let columns = schema.fields().iter().map(|field| -> ArrayRef {
+            match field.name().as_str() {
+                "bucket" => {
+                    Arc::new(StringViewArray::from_iter_values(numbers().map(|_| "amzn-s3-demo-bucket")))
+                }
+                // Always, sometimes and hardly ever the same; longer than a view and shorter; empty.
+                "operation" => Arc::new(
+                    numbers()
+                        .map(|n| Some(["", "REST.GET.OBJECT", "x"][n as usize / 700 % 3]))
+                        .collect::<StringViewArray>(),
+                ),
+                "requester" => Arc::new(
+                    numbers()
+                        .map(|n| (n % 3 > 0).then(|| format!("arn:aws:iam::111122223333:user/{}", n % 97)))
+                        .collect::<StringViewArray>(),
+                ),
+                "user_agent" => Arc::new(
+                    numbers().map(|n| Some(format!("agent number {n}"))).collect::<StringViewArray>(),
+                ),
+                // More than a page of text.
+                "key" => Arc::new(
+                    numbers()
+                        .map(|n| (n % 11 > 0).then(|| "k".repeat(n as usize % 401)))
+                        .collect::<StringViewArray>(),
+                ),
+                "referer" => Arc::new(
+                    numbers().map(|n| (n == from + 77).then_some("once")).collect::<StringViewArray>(),
+                ),
+                "time" => {
+                    let times = numbers().map(|n| Some(1_772_000_000_000_000 + n / 5 * 1_000_000));
+                    Arc::new(times.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+                }
+                "http_status" => Arc::new(
+                    numbers()
+                        .map(|n| (n % 50 < 40).then_some([200, 206, 404, 503][n as usize / 9 % 4]))
+                        .collect::<Int16Array>(),
+                ),
+                "bytes_sent" => Arc::new(
+                    numbers()
+                        .map(|n| Some(n.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64)))
+                        .collect::<Int64Array>(),
+                ),
+                "object_size" => {
+                    Arc::new(numbers().map(|n| (n % 2 == 0).then_some(n % 13)).collect::<Int64Array>())
+                }
+                "log_offset" => Arc::new(numbers().map(|n| Some(n * n)).collect::<Int64Array>()),
+                "acl_required" => {
+                    Arc::new(numbers().map(|n| (n % 64 > 3).then_some(n % 7 == 0)).collect::<BooleanArray>())
+                }
+                _ => new_null_array(field.data_type(), rows),
+            }
+        });
+        RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
+    }
+
+    fn read_back(part: &PartFile, dir: &Path) -> RecordBatch {
+        let file = File::open(dir.join(&part.path)).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let schema = Arc::clone(reader.schema());
+        assert_eq!(schema.fields(), Table::AccessLogs.file_schema().fields());
+        let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+        concat_batches(&schema, &batches).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        // One row, less and more than a slice, more than a row group.
+        for rows in [1, 500, 9_001, ROW_GROUP_ROWS + 10] {
+            let dir = tempfile::tempdir().unwrap();
+            let first = batch(rows, 0);
+            let second = batch(rows / 2, rows as i64);
+            let part = write_part(
+                dir.path(),
+                Table::AccessLogs,
+                Some(20_500),
+                &[first.clone(), second.clone()],
+                false,
+            );
+            let part = part.unwrap_or_else(|e| panic!("{}", e.report()));
+            let whole = concat_batches(&first.schema(), [&first, &second]).unwrap();
+            assert_eq!(part.rows, whole.num_rows() as u64);
+            let there = read_back(&part, dir.path());
+            for (column, name) in whole.schema().fields().iter().enumerate() {
+                assert_eq!(there.column(column), whole.column(column), "{} of {rows} rows", name.name());
+            }
+            let stats: Value = serde_json::from_str(&part.stats).unwrap();
+            assert_eq!(stats["numRecords"], whole.num_rows());
+            assert_eq!(stats["minValues"]["bucket"], "amzn-s3-demo-bucket");
+            let nulls = whole.column_by_name("object_size").unwrap().null_count();
+            assert_eq!(stats["nullCount"]["object_size"], nulls);
+            let sent = whole.column_by_name("bytes_sent").unwrap().as_primitive::<Int64Type>();
+            assert_eq!(stats["minValues"]["bytes_sent"].as_i64(), arrow::compute::min(sent));
+            assert_eq!(stats["maxValues"]["bytes_sent"].as_i64(), arrow::compute::max(sent));
+        }
+    }
+}
