@@ -82,13 +82,14 @@ fn write_line(out: &mut dyn Write, line: &[u8]) -> Result<()> {
 /// The lines at a place: one, or all of a log object.
 async fn lines(engine: &Engine, evidence: &Evidence) -> Result<Vec<Vec<u8>>> {
     // Partition and bounds of the time keep this to a file or two.
-    let mut sql =
-        "SELECT * FROM access_logs WHERE log_key = $log_key AND log_bucket IS NOT DISTINCT FROM $log_bucket"
-            .to_owned();
+    let mut sql = "SELECT * FROM access_logs WHERE log_key = $log_key".to_owned();
     let mut given = vec![("log_key".to_owned(), quoted(evidence.log_key.as_deref().unwrap_or_default()))];
     match &evidence.log_bucket {
-        Some(bucket) => given.push(("log_bucket".to_owned(), quoted(bucket))),
-        None => sql = sql.replace("IS NOT DISTINCT FROM $log_bucket", "IS NULL"),
+        Some(bucket) => {
+            sql.push_str(" AND log_bucket = $log_bucket");
+            given.push(("log_bucket".to_owned(), quoted(bucket)));
+        }
+        None => sql.push_str(" AND log_bucket IS NULL"),
     }
     if let Some(offset) = evidence.log_offset {
         sql.push_str(" AND log_offset = $log_offset");

@@ -31,7 +31,7 @@ use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::{SessionConfig, SessionContext};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -91,8 +91,9 @@ impl Engine {
         let mut runtime = RuntimeEnvBuilder::new();
         if let Some(bytes) = options.memory_limit_bytes {
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-            // Each operator gets its share and spills, instead of the first one taking everything.
-            let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), NAMED_CONSUMERS);
+            // First come, first served. Equal shares for all that can spill sound fairer, but leave each of the many
+            // small sorts of a detection too little even to begin.
+            let pool = TrackConsumersPool::new(GreedyMemoryPool::new(bytes), NAMED_CONSUMERS);
             runtime = runtime.with_memory_pool(Arc::new(pool));
         }
         if let Some(directory) = &options.temp_dir {

@@ -134,6 +134,9 @@ fn evidence_is_the_line_byte_for_byte() {
         .collect();
     assert_eq!(out, expected);
 
+    let named = ["-q", "evidence", fingerprint, "--logs", &logs, "--log-bucket", "amzn-s3-demo-logs"];
+    assert_eq!(desk.text(&named).1, expected);
+
     let (code, _, err) = desk.text(&["evidence", "plaintext-http:0000000000000000", "--logs", &logs]);
     assert_eq!(code, 2);
     assert!(err.contains("has no finding"), "{err}");
