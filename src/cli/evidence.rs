@@ -11,10 +11,10 @@ use super::output::write_to;
 use super::settings::Settings;
 use super::target::Opened;
 use crate::batch::LineReader;
-use crate::detect::{Suppressions, detect};
+use crate::detect::{Selection, Suppressions, detect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::finding::{Evidence, Finding};
-use crate::query::{Catalog, Engine, Kind, Params, suggest};
+use crate::query::{Catalog, Engine, Params};
 use crate::report::text::escape_for_terminal;
 
 pub(super) async fn run(args: EvidenceArgs, settings: &Settings, ui: &Ui) -> Result<ExitCode> {
@@ -24,15 +24,12 @@ pub(super) async fn run(args: EvidenceArgs, settings: &Settings, ui: &Ui) -> Res
             "it looks like recursion-self:3f2a9c0d1e5b7788 and stands beside every finding of s3trail detect",
         ));
     };
-    let Some(query) = catalog.of_kind(Kind::Detection).find(|query| query.id == id) else {
-        let ids: Vec<&str> = catalog.of_kind(Kind::Detection).map(|query| query.id.as_str()).collect();
-        return Err(Error::new(ErrorKind::NotFound, format!("there is no detection {id}"))
-            .with_hint(suggest::hint(id, &ids, "there is")));
-    };
-    let job = job(query, &args.values, settings)?;
+    let selection = Selection { only: vec![id.to_owned()], ..Selection::default() };
+    let jobs = selection.choose(&catalog)?.into_iter().map(|query| job(query, &args.values, settings));
+    let jobs = jobs.collect::<Result<Vec<_>>>()?;
     let opened = Opened::open(&args.target, settings, ui).await?;
     let engine = Arc::new(opened.engine(&catalog, settings, args.values.max_memory, None).await?);
-    let found = detect(&engine, &[job], &Suppressions::default(), 1, &|_, _, _| {}).await;
+    let found = detect(&engine, &jobs, &Suppressions::default(), 1, &|_, _, _| {}).await;
     if let Some(skipped) = found.skipped.first() {
         return Err(Error::new(ErrorKind::Query, format!("{id} could not be run: {}", skipped.reason)));
     }

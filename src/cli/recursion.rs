@@ -2,16 +2,13 @@
 
 use std::process::ExitCode;
 
-use arrow::json::WriterBuilder;
-use arrow::json::writer::LineDelimited;
-
 use super::Ui;
 use super::args::RecursionArgs;
 use super::output::write_to;
 use super::settings::Settings;
 use super::target::Opened;
-use crate::error::{Error, ErrorKind, Result};
-use crate::query::{Catalog, Params};
+use crate::error::Result;
+use crate::query::{Catalog, Engine, Params};
 use crate::report::graph::{self, Edge};
 
 /// The report that gives the edges.
@@ -28,16 +25,8 @@ pub(super) async fn run(args: RecursionArgs, settings: &Settings, ui: &Ui) -> Re
     let opened = Opened::open(&args.target, settings, ui).await?;
     let engine = opened.engine(&catalog, settings, None, None).await?;
     let frame = engine.plan(report.sql(), &params).await?;
-    let batches = engine.collect(frame).await?;
-    let failed = |e| Error::new(ErrorKind::Internal, "edges cannot be read").with_source(e);
-    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
-    batches.iter().try_for_each(|batch| writer.write(batch)).map_err(failed)?;
-    writer.finish().map_err(failed)?;
-    let json = writer.into_inner();
-    let edges: Result<Vec<Edge>, _> = serde_json::Deserializer::from_slice(&json).into_iter().collect();
-    let edges = edges.map_err(|e| {
-        Error::new(ErrorKind::Query, format!("{REPORT} does not return the columns of edges")).with_source(e)
-    })?;
+    let edges: Vec<Edge> =
+        Engine::rows(&engine.collect(frame).await?).map_err(|e| e.with_context("report", REPORT))?;
     write_to(args.output.as_deref(), |out| graph::write(&edges, args.format, out))?;
     Ok(ExitCode::SUCCESS)
 }

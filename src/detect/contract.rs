@@ -10,7 +10,7 @@ use twox_hash::XxHash3_128;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::finding::{Evidence, Finding};
-use crate::query::SavedQuery;
+use crate::query::{Engine, SavedQuery};
 
 /// The columns of every detection.
 const COLUMNS: [&str; 6] = ["first_seen", "last_seen", "bucket", "subject", "count", "evidence"];
@@ -78,7 +78,7 @@ pub(super) fn findings(
     let counts = column("count", &DataType::Int64)?;
     let (buckets, subjects) = (buckets.as_string::<i32>(), subjects.as_string::<i32>());
     let counts = counts.as_primitive::<Int64Type>();
-    let mut rest = rows_as_json(&batch)?;
+    let mut rest: Vec<Map<String, Value>> = Engine::rows(std::slice::from_ref(&batch))?;
     let mut findings = Vec::with_capacity(batch.num_rows());
     let mut incomplete = None;
     for (row, details) in rest.iter_mut().enumerate() {
@@ -121,19 +121,6 @@ fn time(times: &ArrayRef, row: usize) -> Option<String> {
     let times = times.as_primitive::<TimestampMicrosecondType>();
     let time = times.is_valid(row).then(|| DateTime::from_timestamp_micros(times.value(row)))??;
     Some(time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-}
-
-/// Every row as a JSON object.
-fn rows_as_json(batch: &RecordBatch) -> Result<Vec<Map<String, Value>>> {
-    let failed = |error| Error::new(ErrorKind::Query, "a column cannot be shown").with_source(error);
-    let mut writer = arrow::json::WriterBuilder::new()
-        .with_explicit_nulls(true)
-        .build::<_, arrow::json::writer::LineDelimited>(Vec::new());
-    writer.write(batch).map_err(failed)?;
-    writer.finish().map_err(failed)?;
-    let json = writer.into_inner();
-    let rows: Result<Vec<_>, _> = serde_json::Deserializer::from_slice(&json).into_iter().collect();
-    rows.map_err(|e| Error::new(ErrorKind::Internal, "a row is no JSON object").with_source(e))
 }
 
 /// The same for the same detection, bucket and subject in every run and every version: saved suppressions and

@@ -26,6 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::json::WriterBuilder;
+use arrow::json::writer::LineDelimited;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
@@ -36,6 +38,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 pub use guard::Checked;
@@ -201,6 +204,21 @@ impl Engine {
     /// [`ErrorKind::Query`].
     pub async fn collect(&self, frame: DataFrame) -> Result<Vec<RecordBatch>> {
         self.stream(frame).await?.try_collect::<Vec<_>>().await.map_err(Self::query_error)
+    }
+
+    /// Rows as JSON objects read into `T`, with every column, nulls too.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Query`] for a column that JSON cannot hold and for rows that are no `T`.
+    pub fn rows<T: DeserializeOwned>(batches: &[RecordBatch]) -> Result<Vec<T>> {
+        let failed = |error| Error::new(ErrorKind::Query, "a column cannot be shown").with_source(error);
+        let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
+        batches.iter().try_for_each(|batch| writer.write(batch)).map_err(failed)?;
+        writer.finish().map_err(failed)?;
+        let json = writer.into_inner();
+        let rows: Result<Vec<T>, _> = serde_json::Deserializer::from_slice(&json).into_iter().collect();
+        rows.map_err(|e| Error::new(ErrorKind::Query, "the columns are not those expected").with_source(e))
     }
 
     /// A failure of a plan or a stream as this crate's error: one line, of kind [`ErrorKind::Query`].
