@@ -83,48 +83,69 @@ candidates AS (
         AND sum(writes) >= $min_keys
         AND sum(whole_reads) <= $max_reads_per_write * sum(writes)
 ),
-keys AS (
+touched AS (
     SELECT
-        candidates.bucket,
-        candidates.requester,
-        touched.prefix,
-        candidates.first_slot,
-        touched.key,
-        min(touched.time) FILTER (WHERE touched.is_read) AS first_read,
-        min(touched.time) FILTER (WHERE NOT touched.is_read) AS first_write,
-        max(touched.time) FILTER (WHERE NOT touched.is_read) AS last_write
-    -- The small side comes first: when it is empty the other is not read.
-    FROM candidates
-    INNER JOIN (
+        time,
+        bucket,
+        requester,
+        key,
+        key_prefix AS prefix,
+        operation IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET') AS is_read,
+        CAST(floor(2 * date_part('epoch', time) / date_part('epoch', CAST($window AS interval))) AS bigint) AS slot
+    FROM requests
+    WHERE time < $until
+        AND operation IN (
+            'REST.GET.OBJECT', 'REST.COPY.OBJECT_GET',
+            'REST.PUT.OBJECT', 'REST.POST.OBJECT', 'REST.COPY.OBJECT', 'REST.POST.UPLOAD'
+        )
+        -- The source side of a copy can be without status.
+        AND (http_status IS NULL OR http_status BETWEEN 200 AND 299)
+        AND remote_ip IS NOT NULL
+),
+hopeful AS (
+    -- Who writes what they read, before the question of how long they have been doing so: few are left.
+    SELECT bucket, requester, prefix, first_slot
+    FROM (
         SELECT
-            time,
-            bucket,
-            requester,
-            key,
-            key_prefix AS prefix,
-            operation IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET') AS is_read,
-            CAST(floor(2 * date_part('epoch', time) / date_part('epoch', CAST($window AS interval))) AS bigint) AS slot
-        FROM requests
-        WHERE time < $until
-            AND operation IN (
-                'REST.GET.OBJECT', 'REST.COPY.OBJECT_GET',
-                'REST.PUT.OBJECT', 'REST.POST.OBJECT', 'REST.COPY.OBJECT', 'REST.POST.UPLOAD'
-            )
-            -- The source side of a copy can be without status.
-            AND (http_status IS NULL OR http_status BETWEEN 200 AND 299)
-            AND remote_ip IS NOT NULL
-    ) AS touched
-        ON touched.bucket = candidates.bucket
-        AND touched.requester = candidates.requester
-    WHERE touched.slot - candidates.first_slot IN (0, 1)
-    GROUP BY candidates.bucket, candidates.requester, touched.prefix, candidates.first_slot, touched.key
+            candidates.bucket,
+            candidates.requester,
+            touched.prefix,
+            candidates.first_slot,
+            min(touched.time) FILTER (WHERE touched.is_read) AS first_read,
+            max(touched.time) FILTER (WHERE NOT touched.is_read) AS last_write
+        -- The small side comes first: when it is empty the other is not read.
+        FROM candidates
+        INNER JOIN touched
+            ON touched.bucket = candidates.bucket
+            AND touched.requester = candidates.requester
+        WHERE touched.slot - candidates.first_slot IN (0, 1)
+        GROUP BY candidates.bucket, candidates.requester, touched.prefix, candidates.first_slot, touched.key
+    ) AS keys
+    GROUP BY bucket, requester, prefix, first_slot
+    HAVING count(*) FILTER (WHERE first_read <= last_write) >= $min_keys
+        AND count(*) FILTER (WHERE first_read <= last_write) >= $min_share * count(first_read)
 ),
 lives AS (
     SELECT
-        keys.*,
-        max(last_write) OVER (PARTITION BY bucket, requester, key)
-            - min(first_write) OVER (PARTITION BY bucket, requester, key) AS writes_span
-    FROM keys
+        bucket,
+        requester,
+        prefix,
+        first_slot,
+        min(time) FILTER (WHERE is_read AND is_within) AS first_read,
+        max(time) FILTER (WHERE NOT is_read AND is_within) AS last_write,
+        max(time) FILTER (WHERE NOT is_read) - min(time) FILTER (WHERE NOT is_read) AS writes_span
+    FROM (
+        SELECT
+            touched.*,
+            hopeful.first_slot,
+            touched.slot - hopeful.first_slot IN (0, 1) AS is_within
+        FROM hopeful
+        INNER JOIN touched
+            ON touched.bucket = hopeful.bucket
+            AND touched.requester = hopeful.requester
+            AND touched.prefix = hopeful.prefix
+    ) AS touches
+    GROUP BY bucket, requester, prefix, first_slot, key
 ),
 rewritten AS (
     SELECT

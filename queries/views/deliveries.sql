@@ -63,23 +63,28 @@ FROM (
     FROM (
         SELECT
             writes.*,
-            coalesce(writes.named_bucket, named.source_bucket) AS source_bucket,
+            arrow_cast(coalesce(writes.named_bucket, named.source_bucket), 'Utf8') AS source_bucket,
             named.records,
             own.objects AS own_objects
         FROM (
+            -- Plain strings from here on: views into the columns they were read from would keep all of those in memory
+            -- while the few rows that are left are sorted.
             SELECT
-                bucket AS destination_bucket,
+                arrow_cast(bucket, 'Utf8') AS destination_bucket,
                 is_delivery,
-                CASE WHEN NOT is_delivery THEN requester END AS writer,
+                arrow_cast(CASE WHEN NOT is_delivery THEN requester END, 'Utf8') AS writer,
                 time,
-                key AS log_object,
-                split_part(key, '/', -1) AS name,
+                arrow_cast(key, 'Utf8') AS log_object,
+                arrow_cast(split_part(key, '/', -1), 'Utf8') AS name,
                 -- [prefix][account]/[region]/[bucket]/YYYY/MM/DD/ before the name, with the date of the name
-                CASE
-                    WHEN concat(split_part(key, '/', -4), '-', split_part(key, '/', -3), '-', split_part(key, '/', -2))
-                        = substr(split_part(key, '/', -1), 1, 10) AND split_part(key, '/', -7) <> ''
-                        THEN nullif(split_part(key, '/', -5), '')
-                END AS named_bucket,
+                arrow_cast(
+                    CASE
+                        WHEN concat(split_part(key, '/', -4), '-', split_part(key, '/', -3), '-', split_part(key, '/', -2))
+                            = substr(split_part(key, '/', -1), 1, 10) AND split_part(key, '/', -7) <> ''
+                            THEN nullif(split_part(key, '/', -5), '')
+                    END,
+                    'Utf8'
+                ) AS named_bucket,
                 object_size AS size_bytes,
                 -- The records of such writes differ in length by a few bytes: addresses, times, host ids.
                 CASE
@@ -89,9 +94,9 @@ FROM (
                     ELSE 0.0
                 END AS echo,
                 record_bytes,
-                requester,
-                log_bucket,
-                log_key,
+                arrow_cast(requester, 'Utf8') AS requester,
+                arrow_cast(log_bucket, 'Utf8') AS log_bucket,
+                arrow_cast(log_key, 'Utf8') AS log_key,
                 log_offset
             FROM (
                 SELECT

@@ -16,6 +16,7 @@ pub mod topics;
 pub mod views;
 
 mod functions;
+mod memory;
 #[cfg(test)]
 mod testing;
 
@@ -33,7 +34,6 @@ use datafusion::common::TableReference;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::{SessionConfig, SessionContext};
-use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -47,9 +47,6 @@ pub use reference::Reference;
 pub use saved::{Catalog, Kind, SavedQuery};
 
 use crate::error::{Error, ErrorKind, Result};
-
-/// How many of the hungriest operators an out-of-memory message names.
-const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
 /// How the engine may use the machine. The default is all cores, no limits, the system's temporary directory.
 #[derive(Debug, Clone, Default)]
@@ -87,17 +84,14 @@ impl Engine {
         let mut config = SessionConfig::new().with_target_partitions(threads).with_information_schema(true);
         let settings = config.options_mut();
         settings.execution.time_zone = Some("UTC".to_owned());
-        // Rows are filtered while columns are decoded: most questions keep few rows of wide records.
+        // Rows are filtered while columns are decoded: most questions keep few rows of wide records. In the order they
+        // are written: the cheap condition first is what our queries do, and a reordering by column size is not.
         settings.execution.parquet.pushdown_filters = true;
-        settings.execution.parquet.reorder_filters = true;
 
         let mut runtime = RuntimeEnvBuilder::new();
         if let Some(bytes) = options.memory_limit_bytes {
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-            // First come, first served. Equal shares for all that can spill sound fairer, but leave each of the many
-            // small sorts of a detection too little even to begin.
-            let pool = TrackConsumersPool::new(GreedyMemoryPool::new(bytes), NAMED_CONSUMERS);
-            runtime = runtime.with_memory_pool(Arc::new(pool));
+            runtime = runtime.with_memory_pool(Arc::new(memory::Pool::new(bytes)));
         }
         if let Some(directory) = &options.temp_dir {
             runtime = runtime.with_temp_file_path(directory);
