@@ -28,7 +28,8 @@ use s3trail::lake::{Lake, Table};
 use s3trail::lines::{split_lines, whole_lines};
 use s3trail::parse::parse_line;
 use s3trail::record::Record;
-use s3trail::source::Sources;
+use s3trail::source::{SourceOptions, Sources};
+use s3trail::stop::Stop;
 
 /// Bytes of log text, about.
 const BYTES: u64 = 16 << 20;
@@ -175,8 +176,9 @@ fn end_to_end(c: &mut Criterion) {
             (folder, lake)
         };
         let run = |(folder, mut lake): (tempfile::TempDir, Lake)| {
-            let sources = ok(Sources::open(&words));
-            let summary = ok(runtime.block_on(ingest(Some(&mut lake), sources, &options, &Silent)));
+            let sources = ok(Sources::files(&words, &SourceOptions::default()));
+            let summary =
+                ok(runtime.block_on(ingest(Some(&mut lake), sources, &options, &Silent, &Stop::new())));
             let lines = summary.records + summary.duplicates;
             assert_eq!((lines, summary.rejects, summary.commit_batches), (log.records as u64, 0, 1));
             // Dropped, and so removed, when the clock has stopped.

@@ -19,8 +19,10 @@
 //! record can be printed back byte for byte.
 #![warn(missing_docs)]
 
+pub mod audit;
 pub mod batch;
 pub mod cli;
+pub mod cloud;
 pub mod detect;
 pub mod error;
 pub mod finding;
@@ -33,6 +35,7 @@ pub mod query;
 pub mod record;
 pub mod report;
 pub mod source;
+pub mod stop;
 
 pub use error::{Error, ErrorKind, Result};
 pub use record::{Field, Quirk, Record};

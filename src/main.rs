@@ -8,7 +8,7 @@ fn main() -> ExitCode {
         // Whoever read the output has seen enough.
         Err(e) if s3trail::report::is_broken_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("s3trail: {}", e.report());
+            s3trail::cli::print_error(&e);
             ExitCode::from(2)
         }
     }

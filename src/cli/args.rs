@@ -1,17 +1,25 @@
 //! Arguments as typed: clap definitions and nothing else.
 
+mod findings;
+mod schedule;
+mod source;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(super) use self::findings::{DetectionValues, Detections, FindingsOutput};
+pub(super) use self::schedule::ScheduleArgs;
+pub(super) use self::source::{CloudArgs, Moment, SourceArgs};
+use super::audit::AuditArgs;
 use super::generate::{GenerateArgs, size};
+use super::logging::{LogFormat, LogLevel};
 use crate::finding::Level;
 use crate::query::Params;
 use crate::query::params::parse_duration;
 use crate::report::Format;
-use crate::report::findings::FindingFormat;
 use crate::report::graph::GraphFormat;
 
 /// Amazon S3 server access logs into a lake that SQL can ask: nothing lost, nothing twice.
@@ -47,14 +55,20 @@ pub(super) struct Global {
     /// Say nothing beside results and warnings
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Form of what is said on standard error [default: text]
+    #[arg(long, global = true, value_enum, env = "S3TRAIL_LOG_FORMAT", hide_short_help = true)]
+    pub log_format: Option<LogFormat>,
+    /// How much is said on standard error; debug adds what the S3 and Delta libraries say [default: info]
+    #[arg(long, global = true, value_enum, env = "S3TRAIL_LOG_LEVEL", hide_short_help = true)]
+    pub log_level: Option<LogLevel>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Take log objects into a lake
-    Ingest(IngestArgs),
+    Ingest(Box<IngestArgs>),
     /// Take log objects into a lake, then look for trouble in it: the one line for a job
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Look for trouble: recursion, changed controls, exposed or stolen data
     Detect(DetectArgs),
     /// Show which bucket's log goes where, the loops, and how to break them
@@ -65,6 +79,8 @@ pub(super) enum Command {
     Query(QueryArgs),
     /// List the saved queries, or show one
     Queries(QueriesArgs),
+    /// Read how buckets are configured: where they log to, what protects them
+    Audit(Box<AuditArgs>),
     /// Look after a lake
     Lake(LakeArgs),
     /// Write synthetic logs, for trying things out and for benchmarks
@@ -72,22 +88,29 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("delivered_since", |arg| arg.visible_alias("since")))]
+#[command(mut_arg("delivered_until", |arg| arg.visible_alias("until")))]
 #[command(after_help = "\
 Examples:
+  s3trail ingest s3://amzn-s3-demo-logs/web/ --lake ./lake
+  s3trail ingest s3://amzn-s3-demo-logs/ --lake s3://amzn-s3-demo-lake/s3trail --watch 5m
   s3trail ingest ./mirror-of-log-bucket --lake ./lake --log-bucket amzn-s3-demo-logs
   s3trail ingest 'logs/2026-03-*' one-more.log.gz
   aws s3 cp s3://amzn-s3-demo-logs/web/2026-03-01-10-15-22-0123456789ABCDEF - | s3trail ingest -
 
-Log objects are recognised by content: text, gzip, zstd. Lines that are no log records are kept in the table
-`rejects` with the reason and the place. Running again takes in only what is new; a run that was cut short is
-finished by the next one.")]
+Log objects are recognised by content: text, gzip, zstd. Lines that are no log records are kept in
+the table `rejects` with the reason and the place. Running again takes in only what is new; a run
+that was cut short is finished by the next one. SIGINT and SIGTERM end a run within 10 s: what is
+committed stays, what is not is given up; a second one ends it at once.
+
+Exit codes: 0 done, also when --watch was ended by a signal; 2 trouble, or interrupted.")]
 pub(super) struct IngestArgs {
     #[command(flatten)]
     pub intake: Intake,
     /// Read and count everything, write nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["watch", "delete_after_commit", "move_to"])]
     pub dry_run: bool,
-    /// Print the summary as one JSON object on standard output
+    /// Print the summary as one JSON object on standard output; with --watch a line for each round
     #[arg(long)]
     pub json: bool,
 }
@@ -95,13 +118,14 @@ pub(super) struct IngestArgs {
 /// What is taken in, and where to.
 #[derive(Debug, Args)]
 pub(super) struct Intake {
-    /// Files, folders (read recursively), globs, or - for standard input
+    /// s3://bucket/prefix, files, folders (read recursively), globs, or - for standard input
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
-    /// The lake: a folder, created when missing [default: ./lake]
+    /// The lake: a folder or s3://bucket/prefix, created when missing [default: ./lake]
     #[arg(long, value_name = "LAKE", env = "S3TRAIL_LAKE")]
     pub lake: Option<String>,
-    /// Destination bucket the log objects were delivered to; finds self-logging for certain
+    /// Destination bucket the log objects were delivered to; finds self-logging for certain [default: that of
+    /// an s3:// source]
     #[arg(long, value_name = "BUCKET", env = "S3TRAIL_LOG_BUCKET")]
     pub log_bucket: Option<String>,
     /// Rejected lines for each line, 0 to 1, above which the exit code is 2 [default: 0.01]
@@ -110,6 +134,12 @@ pub(super) struct Intake {
     /// Log objects that become visible in one commit, in bytes
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size, hide_short_help = true)]
     pub commit_bytes: u64,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub cloud: CloudArgs,
+    #[command(flatten)]
+    pub schedule: ScheduleArgs,
 }
 
 /// Where a question is put.
@@ -118,12 +148,14 @@ pub(super) struct Target {
     /// The lake to ask [default: ./lake]
     #[arg(long, value_name = "LAKE", env = "S3TRAIL_LAKE")]
     pub lake: Option<String>,
-    /// Ask these log objects instead: files, folders, globs, or - (through a temporary lake)
+    /// Ask these log objects instead: s3://bucket/prefix, files, folders, globs, or - (through a temporary lake)
     #[arg(long, value_name = "SOURCE", num_args = 1.., conflicts_with = "lake")]
     pub logs: Vec<String>,
     /// Destination bucket the log objects of --logs were delivered to
     #[arg(long, value_name = "BUCKET", requires = "logs")]
     pub log_bucket: Option<String>,
+    #[command(flatten)]
+    pub cloud: CloudArgs,
 }
 
 #[derive(Debug, Args)]
@@ -171,73 +203,6 @@ pub(super) struct QueryArgs {
     pub queries: Option<PathBuf>,
 }
 
-/// Which detections run, and with which values.
-#[derive(Debug, Args)]
-pub(super) struct Detections {
-    /// Only these detections
-    #[arg(long, value_name = "ID", value_delimiter = ',')]
-    pub only: Vec<String>,
-    /// Only detections with one of these tags, such as recursion or attack.t1530
-    #[arg(long = "tag", value_name = "TAG", value_delimiter = ',')]
-    pub tags: Vec<String>,
-    /// Only detections of this level or above
-    #[arg(long, value_name = "LEVEL", value_parser = level)]
-    pub min_level: Option<Level>,
-    #[command(flatten)]
-    pub values: DetectionValues,
-}
-
-/// What detections are given.
-#[derive(Debug, Args)]
-pub(super) struct DetectionValues {
-    /// Findings from this time on: 2026-03-01, 2026-03-01T12:00:00Z, or -7d
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub since: Option<String>,
-    /// Findings before this time
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub until: Option<String>,
-    /// A parameter of a detection; may be repeated, see s3trail queries show ID
-    #[arg(long = "param", short, value_name = "ID.NAME=VALUE", value_parser = detection_param)]
-    pub params: Vec<DetectionParam>,
-    /// A folder of saved queries laid over the built-in ones
-    #[arg(long, value_name = "DIR", env = "S3TRAIL_QUERIES")]
-    pub queries: Option<PathBuf>,
-    /// Memory for sorting and grouping before it spills to disk, such as 2GB [default: 2GiB]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub max_memory: Option<u64>,
-}
-
-/// `ID.NAME=VALUE`.
-#[derive(Debug, Clone)]
-pub(super) struct DetectionParam {
-    pub id: String,
-    pub name: String,
-    pub value: String,
-}
-
-/// How findings are shown, and what they mean for the exit code.
-#[derive(Debug, Args)]
-pub(super) struct FindingsOutput {
-    /// Exit with 1 when a finding has this level or a worse one and is not suppressed
-    #[arg(long, value_name = "LEVEL", value_parser = level, env = "S3TRAIL_FAIL_ON")]
-    pub fail_on: Option<Level>,
-    /// Form of the findings [default: table]
-    #[arg(long, value_enum, default_value = "table", hide_default_value = true)]
-    pub format: FindingFormat,
-    /// Write the findings to a file
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Show suppressed findings too (table, Markdown and CSV; the others always have them)
-    #[arg(long)]
-    pub show_suppressed: bool,
-    /// Account that ASFF findings are imported into
-    #[arg(long, value_name = "ACCOUNT", hide_short_help = true)]
-    pub account: Option<String>,
-    /// Region that ASFF findings are imported into
-    #[arg(long, value_name = "REGION", hide_short_help = true)]
-    pub region: Option<String>,
-}
-
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -269,10 +234,14 @@ pub(super) struct DetectArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  s3trail run ./mirror-of-log-bucket --lake ./lake --log-bucket amzn-s3-demo-logs --fail-on high
+  s3trail run s3://amzn-s3-demo-logs/ --lake ./lake --fail-on high
   s3trail run ./logs --since -1d --format json > findings.json
+  s3trail run s3://amzn-s3-demo-logs/ --lake ./lake --watch 15m --format json -o findings.json
 
-Exit codes: 0 done, 1 findings at or above --fail-on, 2 trouble in ingest or detection.")]
+--since and --until choose findings; --delivered-since and --delivered-until choose log objects.
+
+Exit codes: 0 done, also when --watch was ended by a signal; 1 findings at or above --fail-on;
+2 trouble in ingest or detection, or interrupted.")]
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub intake: Intake,
@@ -280,7 +249,7 @@ pub(super) struct RunArgs {
     pub detections: Detections,
     #[command(flatten)]
     pub output: FindingsOutput,
-    /// Print summary and findings as one JSON object on standard output
+    /// Print summary and findings as one JSON object on standard output; with --watch a line for each round
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
 }
@@ -401,6 +370,8 @@ pub(super) struct LakeTarget {
     /// Print one JSON object on standard output
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub cloud: CloudArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -427,17 +398,7 @@ fn param(text: &str) -> Result<(String, String), String> {
     Params::parse_assignment(text).map_err(|e| e.report())
 }
 
-fn detection_param(text: &str) -> Result<DetectionParam, String> {
-    let parts = text.split_once('.').and_then(|(id, rest)| Some((id, rest.split_once('=')?)));
-    match parts {
-        Some((id, (name, value))) if !id.is_empty() && !name.is_empty() => {
-            Ok(DetectionParam { id: id.to_owned(), name: name.to_owned(), value: value.to_owned() })
-        }
-        _ => Err("write ID.NAME=VALUE, such as mass-deletion.min_keys=50".to_owned()),
-    }
-}
-
-fn level(text: &str) -> Result<Level, String> {
+pub(super) fn level(text: &str) -> Result<Level, String> {
     let names: Vec<&str> = Level::ALL.into_iter().map(Level::name).collect();
     let found = Level::ALL.into_iter().find(|level| level.name() == text);
     found.ok_or_else(|| format!("one of {}", names.join(", ")))
@@ -451,7 +412,7 @@ fn ratio(text: &str) -> Result<f64, String> {
 }
 
 /// `90` (seconds), or with units as the parameters of queries have them: `90s`, `15m`, `12h`, `7d`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if let Ok(seconds) = text.parse() {
         return Ok(Duration::from_secs(seconds));
@@ -471,6 +432,48 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    fn parse(line: &str) -> Result<Command, String> {
+        let words = ["s3trail"].into_iter().chain(line.split_whitespace());
+        Cli::try_parse_from(words).map(|cli| cli.command).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn since_is_about_delivery_in_ingest_and_about_findings_in_run() {
+        let line = "ingest s3://b/p --since -7d --until 2026-03-01";
+        let Ok(Command::Ingest(args)) = parse(line) else { panic!("{line}") };
+        assert!(args.intake.source.delivered_since.is_some() && args.intake.source.delivered_until.is_some());
+        let line = "run s3://b/p --since -7d --delivered-since -1d";
+        let Ok(Command::Run(args)) = parse(line) else { panic!("{line}") };
+        assert_eq!(args.detections.values.since.as_deref(), Some("-7d"));
+        assert!(args.intake.source.delivered_since.is_some());
+    }
+
+    #[test]
+    fn regions_of_buckets_and_of_findings_are_two() {
+        let line = "run s3://b/p --region eu-west-1 --asff-region us-east-1 --account 111122223333";
+        let Ok(Command::Run(args)) = parse(line) else { panic!("{line}") };
+        assert_eq!(args.intake.cloud.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(args.output.region.as_deref(), Some("us-east-1"));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_together_is_refused() {
+        for (line, word) in [
+            ("ingest s3://b/p --delete-after-commit --move-to done/", "--move-to"),
+            ("ingest s3://b/p --dry-run --watch 5m", "--watch"),
+            ("ingest s3://b/p --dry-run --delete-after-commit", "--delete-after-commit"),
+            ("ingest s3://b/p --full-scan --lookback 1d", "--lookback"),
+            ("ingest s3://b/p --shard 5/4", "1/4 to 4/4"),
+            ("ingest s3://b/p --watch 0s", "at least 1s"),
+            ("ingest s3://b/p --metrics logs.example.com:9464", "IP address"),
+            ("ingest s3://b/p --include a***", "no glob"),
+            ("ingest s3://b/p --concurrency 0", "concurrency"),
+        ] {
+            let refused = parse(line).unwrap_err();
+            assert!(refused.contains(word), "{line}: {refused}");
+        }
     }
 
     #[test]

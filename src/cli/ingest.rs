@@ -1,77 +1,263 @@
 //! `s3trail ingest`: log objects into a lake, and the summary.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chrono::Utc;
+
 use super::args::{IngestArgs, Intake};
+use super::metrics::TableSize;
 use super::notes::Note;
-use super::progress::Bar;
+use super::output::write_to;
+use super::progress::{Bar, Seen};
 use super::settings::Settings;
+use super::shared::{Reach, bucket_of, open_or_create_lake, open_sources, refuse_loop};
+use super::watch::{Board, Round, State, rounds};
 use super::{TROUBLE, Ui};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::{IngestOptions, Summary, ingest};
-use crate::lake::Lake;
+use crate::ingest::{IngestOptions, Summary, cursor_name, ingest, source_id};
+use crate::lake::{Lake, TableStatus};
 use crate::report::text;
-use crate::source::Sources;
+use crate::stop::Stop;
 
 /// The lake when none is named.
 pub(super) const DEFAULT_LAKE: &str = "./lake";
 const DEFAULT_MAX_REJECT_RATIO: f64 = 0.01;
+/// Log objects that could not be read and are named one by one; a bucket can hold millions of them.
+const NAMED_FAILURES: usize = 20;
 
-pub(super) async fn run(args: IngestArgs, settings: &Settings, ui: &Ui) -> Result<ExitCode> {
-    let (summary, is_trouble) = take_in(&args.intake, args.dry_run, settings, ui).await?;
-    if args.json {
-        println!("{}", json(&summary)?);
-    } else {
-        print_summary(&summary, args.dry_run, ui);
-    }
-    Ok(if is_trouble { ExitCode::from(TROUBLE) } else { ExitCode::SUCCESS })
+pub(super) async fn run(args: IngestArgs, settings: &Settings, ui: &Ui, stop: &Stop) -> Result<ExitCode> {
+    let job = Job::new(&args.intake, args.dry_run, settings, *ui)?;
+    rounds(&args.intake.schedule, *ui, stop, async |board: &Board| {
+        let taken = job.take_in(board, stop).await?;
+        if args.json {
+            write_line(None, &json(&taken.summary)?)?;
+        } else {
+            job.print(&taken.summary);
+        }
+        let exit_code = taken.exit_code();
+        Ok(taken.into_round(exit_code))
+    })
+    .await
 }
 
-/// Takes in what is new and says what went wrong; and whether that was enough to call it trouble.
-pub(super) async fn take_in(
-    intake: &Intake,
-    dry_run: bool,
-    settings: &Settings,
-    ui: &Ui,
-) -> Result<(Summary, bool)> {
-    let limit = intake.max_reject_ratio.or(settings.max_reject_ratio).unwrap_or(DEFAULT_MAX_REJECT_RATIO);
-    let options = IngestOptions {
-        log_bucket: intake.log_bucket.clone().or_else(|| settings.log_bucket.clone()),
-        commit_bytes: intake.commit_bytes,
-        ..IngestOptions::default()
-    };
-    let bar = Bar::new(&intake.sources, ui.quiet);
-    let sources = open_sources(&intake.sources, ui)?;
-    let mut lake = match dry_run {
-        true => None,
-        false => Some(Lake::open_or_create(&lake_location(intake.lake.as_deref(), settings, ui)).await?),
-    };
-    let summary = ingest(lake.as_mut(), sources, &options, &bar).await?;
-    let first_reject = bar.finish();
-    if summary.objects + summary.known_objects + summary.failed_objects == 0 {
-        return Err(Error::new(ErrorKind::NotFound, "there is no log object in the source")
-            .with_context("source", intake.sources.join(" "))
-            .with_context("files skipped", summary.skipped_files.to_string()));
-    }
-    report_trouble(&summary, first_reject, ui);
-    if summary.objects == 0 && summary.failed_objects == 0 {
-        ui.note(&Note::NothingNew);
-    }
-    let ratio = summary.reject_ratio();
-    if ratio > limit {
-        ui.note(&Note::RejectRatioExceeded { ratio, limit });
-    }
-    let is_trouble = ratio > limit || summary.failed_objects > 0;
-    Ok((summary, is_trouble))
+/// What every round takes in, checked as far as that goes before the first.
+pub(super) struct Job<'a> {
+    intake: &'a Intake,
+    settings: &'a Settings,
+    ui: Ui,
+    /// Whether the source is in S3.
+    is_bucket: bool,
+    /// `None` in a dry run.
+    lake: Option<String>,
+    options: IngestOptions,
+    max_reject_ratio: f64,
+    /// What is said once, however many rounds there are.
+    is_emptiness_said: Cell<bool>,
+    are_skipped_said: Cell<bool>,
+    is_loop_said: Cell<bool>,
 }
 
-/// Opens the sources, and says so when standard input has to be copied first.
-pub(super) fn open_sources(words: &[String], ui: &Ui) -> Result<Sources> {
-    if words.iter().any(|word| word == "-") {
-        ui.note(&Note::StdinSpooled);
+/// What a round took in.
+pub(super) struct Taken {
+    pub summary: Summary,
+    /// Whether that is to be called trouble: objects that could not be read, too many rejects.
+    pub is_trouble: bool,
+    lake: Vec<TableSize>,
+}
+
+impl Taken {
+    /// The exit code as far as ingest is concerned.
+    fn exit_code(&self) -> ExitCode {
+        match self.is_trouble || self.summary.interrupted {
+            true => ExitCode::from(TROUBLE),
+            false => ExitCode::SUCCESS,
+        }
     }
-    Sources::open(words)
+
+    /// The round that ends with this.
+    pub fn into_round(self, exit_code: ExitCode) -> Round {
+        let Taken { summary, is_trouble, lake } = self;
+        Round { summary, is_trouble, lake, findings: None, exit_code }
+    }
+}
+
+impl<'a> Job<'a> {
+    /// Errors with [`ErrorKind::Usage`] when the words do not go together, or the user does not want log objects
+    /// deleted after all.
+    pub fn new(intake: &'a Intake, dry_run: bool, settings: &'a Settings, ui: Ui) -> Result<Job<'a>> {
+        intake.source.check(&intake.sources)?;
+        if intake.schedule.watch.is_some() && intake.sources.iter().any(|word| word == "-") {
+            return Err(Error::usage("standard input (-) ends once, it cannot be watched")
+                .with_hint("name a folder, or leave --watch out"));
+        }
+        intake.source.confirm(&intake.sources, ui)?;
+        let ratio = intake.max_reject_ratio.or(settings.max_reject_ratio);
+        let bucket = bucket_of(&intake.sources)?.map(|(bucket, _)| bucket);
+        if let (Some(read), Some(said)) = (&bucket, &intake.log_bucket)
+            && read != said
+        {
+            return Err(Error::usage("--log-bucket names another bucket than the source")
+                .with_context("source", intake.sources.join(" "))
+                .with_context("--log-bucket", said.clone())
+                .with_hint("leave --log-bucket out: it is for copies of log objects"));
+        }
+        let is_bucket = bucket.is_some();
+        let log_bucket = bucket.or_else(|| intake.log_bucket.clone()).or_else(|| settings.log_bucket.clone());
+        Ok(Job {
+            intake,
+            settings,
+            ui,
+            is_bucket,
+            lake: (!dry_run).then(|| lake_location(intake.lake.as_deref(), settings, &ui)),
+            options: IngestOptions {
+                log_bucket,
+                commit_bytes: intake.commit_bytes,
+                shard: intake.source.shard.map(|shard| (shard.part, shard.of)),
+                ..IngestOptions::default()
+            },
+            max_reject_ratio: ratio.unwrap_or(DEFAULT_MAX_REJECT_RATIO),
+            is_emptiness_said: Cell::new(false),
+            are_skipped_said: Cell::new(false),
+            is_loop_said: Cell::new(false),
+        })
+    }
+
+    /// Where the lake is; `None` in a dry run.
+    pub fn lake(&self) -> Option<&str> {
+        self.lake.as_deref()
+    }
+
+    /// Whether more rounds follow.
+    pub fn is_watching(&self) -> bool {
+        self.intake.schedule.watch.is_some()
+    }
+
+    /// Takes in what is new and says what went wrong.
+    ///
+    /// Errors when the source cannot be read at all, when there is nothing in the source of an only round, and when
+    /// the lake cannot be written.
+    pub async fn take_in(&self, board: &Board, stop: &Stop) -> Result<Taken> {
+        board.enter(State::Ingesting);
+        let words = &self.intake.sources;
+        let options = self.intake.source.options(&self.intake.cloud, &self.settings.source, Utc::now());
+        let bar = Bar::new(words, self.ui.quiet || self.is_watching());
+        let reach = self.intake.cloud.reach(&self.settings.source);
+        self.refuse_loop(options.loops_allowed, &reach).await?;
+        let mut lake = None;
+        let mut cursor = None;
+        // A folder that is not there must not leave an empty lake; a bucket is listed from where the lake says.
+        let mut sources = None;
+        if !self.is_bucket {
+            sources = Some(open_sources(words, &options, &reach, None, self.ui).await?);
+        }
+        if let Some(location) = &self.lake {
+            let opened = open_or_create_lake(location, &reach).await?;
+            let source = source_id(self.options.log_bucket.as_deref(), self.options.shard);
+            cursor = opened.read_state(&cursor_name(&source)).await?;
+            lake = Some(opened);
+        }
+        let sources = match sources {
+            Some(files) => files,
+            None => open_sources(words, &options, &reach, cursor.as_deref(), self.ui).await?,
+        };
+        let summary = ingest(lake.as_mut(), sources, &self.options, &bar, stop).await?;
+        let seen = bar.finish();
+        if self.is_bucket && !self.are_skipped_said.replace(true) {
+            self.note_skipped(&summary, &seen);
+        }
+        report_trouble(&summary, seen, &self.ui);
+        // What earlier runs took in need not be listed, and may be gone; another shard may have it all.
+        let may_be_empty = self.is_watching() || cursor.is_some() || self.options.shard.is_some();
+        self.note_emptiness(&summary, may_be_empty)?;
+        let (ratio, limit) = (summary.reject_ratio(), self.max_reject_ratio);
+        if ratio > limit {
+            self.ui.note(&Note::RejectRatioExceeded { ratio, limit });
+        }
+        self.note_interruption(&summary);
+        let is_trouble = ratio > limit || summary.failed_objects > 0;
+        let mut tables = Vec::new();
+        if let Some(lake) = lake.as_ref().filter(|_| self.intake.schedule.metrics.is_some()) {
+            // What was taken in is in the lake, whether it can be counted or not.
+            tables = sizes(lake).await.unwrap_or_else(|e| {
+                self.ui.note(&Note::NotWritten { what: "size of the lake", reason: e.report() });
+                Vec::new()
+            });
+        }
+        Ok(Taken { summary, is_trouble, lake: tables })
+    }
+
+    /// Refuses a lake that would feed its own source.
+    async fn refuse_loop(&self, is_allowed: bool, reach: &Reach) -> Result<()> {
+        let source = bucket_of(&self.intake.sources)?;
+        let (Some((source, _)), Some(lake), false) = (source, &self.lake, is_allowed) else { return Ok(()) };
+        let unknown = |bucket| {
+            if !self.is_loop_said.replace(true) {
+                self.ui.note(&Note::LoopUnknown { bucket });
+            }
+        };
+        refuse_loop(lake, &source, reach, unknown).await
+    }
+
+    /// Says what in the bucket is no log object.
+    fn note_skipped(&self, summary: &Summary, seen: &Seen) {
+        for (place, reason) in &seen.skipped {
+            self.ui.note(&Note::Skipped { place: place.clone(), reason });
+        }
+        let count = summary.skipped_files.saturating_sub(seen.skipped.len() as u64);
+        if count > 0 {
+            self.ui.note(&Note::MoreSkipped { count });
+        }
+    }
+
+    /// Says that there was nothing, or nothing new.
+    fn note_emptiness(&self, summary: &Summary, may_be_empty: bool) -> Result<()> {
+        if summary.interrupted || summary.objects + summary.failed_objects > 0 {
+            return Ok(());
+        }
+        let place = self.intake.sources.join(" ");
+        if summary.known_objects == 0 && !may_be_empty {
+            return Err(Error::new(ErrorKind::NotFound, "there is no log object in the source")
+                .with_context("source", place)
+                .with_context("files skipped", summary.skipped_files.to_string()));
+        }
+        if !self.is_watching() {
+            self.ui.note(&Note::NothingNew);
+        } else if summary.known_objects == 0 && !self.is_bucket && !self.is_emptiness_said.replace(true) {
+            self.ui.note(&Note::SourceIsEmpty { place });
+        }
+        Ok(())
+    }
+
+    /// Says that a signal ended the only round; with `--watch` it ends between rounds as well as in one.
+    pub fn note_interruption(&self, summary: &Summary) {
+        if summary.interrupted && !self.is_watching() {
+            self.ui.note(&Note::Interrupted { commits: summary.commit_batches });
+        }
+    }
+
+    /// The summary on standard error; rounds in which nothing happened are many, and not worth a line to people.
+    pub fn print(&self, summary: &Summary) {
+        let is_idle = summary.objects + summary.failed_objects + summary.recovered_commits == 0;
+        if self.is_watching() && is_idle {
+            self.ui.idle(summary);
+        } else {
+            print_summary(summary, self.lake.is_none(), &self.ui);
+        }
+    }
+}
+
+async fn sizes(lake: &Lake) -> Result<Vec<TableSize>> {
+    let size = |table: TableStatus| TableSize {
+        name: table.table.name().to_owned(),
+        rows: table.rows,
+        files: table.content.files,
+        bytes: table.content.bytes,
+    };
+    Ok(lake.tables().await?.into_iter().map(size).collect())
 }
 
 /// The lake that was named, or the default one, which is said.
@@ -86,17 +272,33 @@ pub(super) fn lake_location(named: Option<&str>, settings: &Settings, ui: &Ui) -
 }
 
 /// Says which objects failed and that lines were rejected.
-pub(super) fn report_trouble(summary: &Summary, first_reject: Option<(String, String)>, ui: &Ui) {
-    for failure in &summary.failures {
+pub(super) fn report_trouble(summary: &Summary, seen: Seen, ui: &Ui) {
+    let (named, more) = summary.failed.split_at(summary.failed.len().min(NAMED_FAILURES));
+    for failure in named {
         let place = failure.place.clone();
         ui.note(&Note::ObjectFailed { place, reason: failure.error.report() });
+    }
+    if !more.is_empty() {
+        let mut classes: BTreeMap<&str, u64> = BTreeMap::new();
+        for failure in more {
+            tracing::debug!(place = failure.place, reason = failure.error.report(), "cannot read");
+            *classes.entry(failure.class.name()).or_default() += 1;
+        }
+        ui.note(&Note::MoreObjectsFailed { count: more.len() as u64, reason: counted(&classes) });
     }
     if summary.recovered_commits > 0 {
         ui.note(&Note::RecoveredCommit { count: summary.recovered_commits });
     }
-    if let Some((first_place, reason)) = first_reject {
+    if let Some((first_place, reason)) = seen.first_reject {
         ui.note(&Note::RejectsKept { count: summary.rejects, first_place, reason });
     }
+}
+
+/// `name 12,345, other 3`
+fn counted(numbers: &BTreeMap<&str, u64>) -> String {
+    let numbers: Vec<String> =
+        numbers.iter().map(|(name, n)| format!("{name} {}", text::count(*n))).collect();
+    numbers.join(", ")
 }
 
 fn json(summary: &Summary) -> Result<String> {
@@ -104,42 +306,67 @@ fn json(summary: &Summary) -> Result<String> {
         .map_err(|e| Error::new(ErrorKind::Internal, "cannot write the summary").with_source(e))
 }
 
+/// Writes a line to the file named, or to standard output.
+pub(super) fn write_line(path: Option<&Path>, line: &str) -> Result<()> {
+    write_to(path, |out| {
+        writeln!(out, "{line}")
+            .map_err(|e| Error::new(ErrorKind::Io, "cannot write the result").with_source(e))
+    })
+}
+
 /// The summary on standard error.
 pub(super) fn print_summary(summary: &Summary, dry_run: bool, ui: &Ui) {
     let elapsed = Duration::from_secs_f64(summary.seconds);
-    ui.say(&format!(
-        "{} {} log objects, {} in {} ({})",
-        if dry_run { "read" } else { "took in" },
-        text::count(summary.objects),
-        text::bytes(summary.bytes_in),
-        text::seconds(elapsed),
-        text::rate(summary.bytes_in, elapsed),
-    ));
-    ui.say(&format!(
-        "  {} lines = {} records + {} rejects + {} duplicates",
-        text::count(summary.lines),
-        text::count(summary.records),
-        text::count(summary.rejects),
-        text::count(summary.duplicates),
-    ));
+    let mut lines = vec![
+        format!(
+            "{} {} log objects, {} in {} ({})",
+            if dry_run { "read" } else { "took in" },
+            text::count(summary.objects),
+            text::bytes(summary.bytes_in),
+            text::seconds(elapsed),
+            text::rate(summary.bytes_in, elapsed),
+        ),
+        format!(
+            "  {} lines = {} records + {} rejects + {} duplicates",
+            text::count(summary.lines),
+            text::count(summary.records),
+            text::count(summary.rejects),
+            text::count(summary.duplicates),
+        ),
+    ];
     if summary.known_objects + summary.skipped_files + summary.failed_objects > 0 {
-        ui.say(&format!(
+        lines.push(format!(
             "  {} log objects known already, {} unreadable, {} other files skipped",
             text::count(summary.known_objects),
             text::count(summary.failed_objects),
             text::count(summary.skipped_files),
         ));
     }
+    if !summary.failures.is_empty() {
+        lines.push(format!("  unreadable: {}", counted(&summary.failures)));
+    }
+    if summary.new_versions > 0 {
+        lines.push(format!(
+            "  {} in another version than before, such as {}",
+            text::counted(summary.new_versions, "log object"),
+            text::escape_for_terminal(summary.new_version_keys.first().map_or("", String::as_str)),
+        ));
+    }
+    if summary.disposed_objects > 0 {
+        lines.push(format!(
+            "  {} deleted or moved from the source",
+            text::counted(summary.disposed_objects, "log object")
+        ));
+    }
     if !dry_run {
-        ui.say(&format!(
+        lines.push(format!(
             "  {} of Parquet in {} commits",
             text::bytes(summary.bytes_out),
             summary.commit_batches
         ));
     }
     if !summary.quirks.is_empty() {
-        let quirks: Vec<_> =
-            summary.quirks.iter().map(|(name, n)| format!("{name} {}", text::count(*n))).collect();
-        ui.say(&format!("  quirks: {}", quirks.join(", ")));
+        lines.push(format!("  quirks: {}", counted(&summary.quirks)));
     }
+    ui.summary(summary, &lines);
 }

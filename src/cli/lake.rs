@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::args::{LakeArgs, LakeCommand, LakeTarget};
 use super::ingest::lake_location;
 use super::settings::Settings;
+use super::shared::open_lake;
 use super::{TROUBLE, Ui};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lake::Lake;
@@ -33,7 +34,8 @@ pub(super) async fn run(args: LakeArgs, settings: &Settings, ui: &Ui) -> Result<
 }
 
 async fn open(target: &LakeTarget, settings: &Settings, ui: &Ui) -> Result<Lake> {
-    Lake::open(&lake_location(target.lake.as_deref(), settings, ui)).await
+    let location = lake_location(target.lake.as_deref(), settings, ui);
+    open_lake(&location, &target.cloud.reach(&settings.source)).await
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<ExitCode> {

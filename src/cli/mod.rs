@@ -3,11 +3,14 @@
 //! Results go to standard output, everything else to standard error. Nothing here parses logs or speaks Delta.
 
 mod args;
+mod audit;
 mod detect;
 mod evidence;
 mod generate;
 mod ingest;
 mod lake;
+mod logging;
+mod metrics;
 mod notes;
 mod output;
 mod progress;
@@ -16,7 +19,10 @@ mod query;
 mod recursion;
 mod run;
 mod settings;
+mod shared;
+mod signals;
 mod target;
+mod watch;
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
@@ -24,9 +30,11 @@ use std::sync::OnceLock;
 use clap::Parser;
 
 use crate::error::{Error, ErrorKind, Result};
-use args::{Cli, Command};
-use notes::Note;
+use args::{Cli, Command, ScheduleArgs};
+use logging::{LogFormat, LogLevel, Ui};
 use settings::Settings;
+
+pub use logging::print_error;
 
 /// Exit code of a run that ended in trouble it has reported itself.
 const TROUBLE: u8 = 2;
@@ -37,8 +45,13 @@ const FOUND: u8 = 1;
 /// Runs the program with the arguments of the process; the exit code on success, or the error to print.
 pub fn run() -> Result<ExitCode> {
     keep_memory();
-    let cli = Cli::parse();
-    let ui = Ui { quiet: cli.global.quiet };
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(refused) => return logging::refuse(&refused).map(ExitCode::from),
+    };
+    let level = cli.global.log_level.unwrap_or(LogLevel::Info);
+    logging::start(cli.global.log_format.unwrap_or(LogFormat::Text), level)?;
+    let ui = Ui { quiet: cli.global.quiet || level < LogLevel::Info };
     let settings = Settings::load(cli.global.config.as_deref())?;
     let threads = cli.global.threads.or(settings.threads);
     if let Some(threads) = threads {
@@ -46,16 +59,33 @@ pub fn run() -> Result<ExitCode> {
     }
     start_pool()?;
     match cli.command {
-        Command::Ingest(args) => block_on(ingest::run(args, &settings, &ui)),
-        Command::Run(args) => block_on(run::run(args, &settings, &ui)),
-        Command::Detect(args) => block_on(detect::run(args, &settings, &ui)),
+        Command::Ingest(args) => {
+            let late = late(&args.intake.schedule);
+            let work = move |stop| block_on(ingest::run(*args, &settings, &ui, &stop));
+            signals::supervise(ui, late, work)
+        }
+        Command::Run(args) => {
+            let late = late(&args.intake.schedule);
+            let work = move |stop| block_on(run::run(*args, &settings, &ui, &stop));
+            signals::supervise(ui, late, work)
+        }
+        Command::Detect(mut args) => {
+            args.output.or_region_of(&args.target.cloud);
+            block_on(detect::run(args, &settings, &ui))
+        }
         Command::Recursion(args) => block_on(recursion::run(args, &settings, &ui)),
         Command::Evidence(args) => block_on(evidence::run(args, &settings, &ui)),
         Command::Query(args) => block_on(query::run(args, &settings, &ui)),
         Command::Queries(args) => queries::run(args, &settings),
+        Command::Audit(args) => block_on(audit::run(*args, &settings, &ui)),
         Command::Lake(args) => block_on(lake::run(args, &settings, &ui)),
         Command::Generate(args) => generate::run(&args, &ui),
     }
+}
+
+/// The exit code when a signal was given and the work did not end in time. What is watched ends well whenever it ends.
+fn late(schedule: &ScheduleArgs) -> ExitCode {
+    if schedule.watch.is_some() { ExitCode::SUCCESS } else { ExitCode::from(TROUBLE) }
 }
 
 /// Keeps memory that was set free for the next use of it. Ingest takes and frees buffers of a megabyte all the time;
@@ -72,6 +102,18 @@ fn keep_memory() {
         }
     }
 }
+
+/// Gives back to the system what [`keep_memory`] kept: for times when there is nothing to do.
+fn release_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it only gives back pages that nobody uses.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Stack of the threads that plan queries: deep ones need more than the usual 2 MiB in an unoptimised build.
+const STACK: usize = 8 << 20;
 
 static THREADS: OnceLock<usize> = OnceLock::new();
 
@@ -92,47 +134,9 @@ fn start_pool() -> Result<()> {
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads())
-        // Planning deep queries in an unoptimised build needs more than the usual 2 MiB.
-        .thread_stack_size(8 << 20)
+        .thread_stack_size(STACK)
         .enable_all()
         .build()
         .map_err(|e| Error::new(ErrorKind::Internal, "cannot start the runtime").with_source(e))?;
     runtime.block_on(future)
-}
-
-/// How the program speaks beside its results.
-struct Ui {
-    quiet: bool,
-}
-
-impl Ui {
-    /// Says something on standard error; `--quiet` leaves only warnings.
-    fn note(&self, note: &Note) {
-        if !self.quiet || note.label() == "warning" {
-            eprintln!("s3trail: {}: {note}", note.label());
-        }
-    }
-
-    /// A bar for so many detections, on a terminal only.
-    fn counter(&self, total: u64) -> indicatif::ProgressBar {
-        use std::io::IsTerminal;
-        if self.quiet || !std::io::stderr().is_terminal() {
-            return indicatif::ProgressBar::hidden();
-        }
-        let bar = indicatif::ProgressBar::new(total);
-        if let Ok(style) =
-            indicatif::ProgressStyle::with_template("{bar:30} {pos}/{len} detections  {elapsed}")
-        {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(std::time::Duration::from_millis(200));
-        bar
-    }
-
-    /// A line of a summary on standard error.
-    fn say(&self, line: &str) {
-        if !self.quiet {
-            eprintln!("{line}");
-        }
-    }
 }

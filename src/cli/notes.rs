@@ -60,6 +60,103 @@ pub enum Note {
         /// How many.
         count: u64,
     },
+    /// Something beside the log objects of a bucket was not taken for one.
+    Skipped {
+        /// Its key.
+        place: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// More was skipped than is named one by one.
+    MoreSkipped {
+        /// How much more.
+        count: u64,
+    },
+    /// More log objects could not be read than are named one by one.
+    MoreObjectsFailed {
+        /// How many more.
+        count: u64,
+        /// How many of which kind.
+        reason: String,
+    },
+    /// Whether what is written comes back as log objects cannot be told.
+    LoopUnknown {
+        /// The bucket whose logging may not be read.
+        bucket: String,
+    },
+    /// Nobody has delivered anything yet.
+    SourceIsEmpty {
+        /// The source as it was named.
+        place: String,
+    },
+    /// A round failed as a whole; the next one tries again.
+    RoundFailed {
+        /// Why.
+        reason: String,
+        /// Until the next round begins, such as `5 min 00 s`.
+        pause: String,
+    },
+    /// A round took longer than rounds are apart.
+    RoundTooLong {
+        /// How long it took.
+        took: String,
+        /// What `--watch` asks for.
+        interval: String,
+    },
+    /// There are findings of the level that the user wants to hear of.
+    FindingsFound {
+        /// How many.
+        count: u64,
+        /// What `--fail-on` says.
+        level: &'static str,
+    },
+    /// Metrics can be asked for.
+    MetricsServed {
+        /// Where, `host:port`.
+        address: String,
+    },
+    /// A file for those who watch the program could not be written.
+    NotWritten {
+        /// What it is.
+        what: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A signal asked to stop.
+    Stopping {
+        /// Its name.
+        signal: &'static str,
+    },
+    /// What was going on did not end soon enough after a signal.
+    LeftUndone,
+    /// The run was ended by a signal.
+    Interrupted {
+        /// Commits that are in the lake.
+        commits: u64,
+    },
+}
+
+/// The parts of a note that a program looks for. Names and reasons are escaped as in its text.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Fields {
+    /// The kind of note.
+    pub name: &'static str,
+    /// How many.
+    pub count: Option<u64>,
+    /// A path, a URL, a log object.
+    pub place: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Rejects by lines.
+    pub ratio: Option<f64>,
+    /// What is allowed.
+    pub limit: Option<f64>,
+    /// A detection.
+    pub id: Option<String>,
+    /// Who answers for a suppression.
+    pub owner: Option<String>,
+    /// The last day of a suppression.
+    pub expired: Option<String>,
 }
 
 impl Note {
@@ -70,10 +167,78 @@ impl Note {
             | Note::RejectsKept { .. }
             | Note::RejectRatioExceeded { .. }
             | Note::DetectionFailed { .. }
-            | Note::SuppressionExpired { .. } => "warning",
-            Note::LakeDefaultUsed | Note::StdinSpooled | Note::NothingNew | Note::RecoveredCommit { .. } => {
-                "note"
+            | Note::SuppressionExpired { .. }
+            | Note::MoreObjectsFailed { .. }
+            | Note::RoundFailed { .. }
+            | Note::FindingsFound { .. }
+            | Note::NotWritten { .. }
+            | Note::LeftUndone
+            | Note::Interrupted { .. } => "warning",
+            Note::LakeDefaultUsed
+            | Note::StdinSpooled
+            | Note::NothingNew
+            | Note::RecoveredCommit { .. }
+            | Note::Skipped { .. }
+            | Note::MoreSkipped { .. }
+            | Note::LoopUnknown { .. }
+            | Note::SourceIsEmpty { .. }
+            | Note::RoundTooLong { .. }
+            | Note::MetricsServed { .. }
+            | Note::Stopping { .. } => "note",
+        }
+    }
+
+    /// Its kind, numbers and names, for logs that programs read.
+    pub(super) fn fields(&self) -> Fields {
+        let text = |text: &str| Some(escape_for_terminal(text).into_owned());
+        let named = |name| Fields { name, ..Fields::default() };
+        match self {
+            Note::LakeDefaultUsed => named("lake_default_used"),
+            Note::StdinSpooled => named("stdin_spooled"),
+            Note::ObjectFailed { place, reason } => {
+                Fields { place: text(place), reason: text(reason), ..named("object_failed") }
             }
+            Note::RejectsKept { count, first_place, reason } => Fields {
+                count: Some(*count),
+                place: text(first_place),
+                reason: text(reason),
+                ..named("rejects_kept")
+            },
+            Note::RejectRatioExceeded { ratio, limit } => {
+                Fields { ratio: Some(*ratio), limit: Some(*limit), ..named("reject_ratio_exceeded") }
+            }
+            Note::NothingNew => named("nothing_new"),
+            Note::DetectionFailed { id, reason } => {
+                Fields { id: text(id), reason: text(reason), ..named("detection_failed") }
+            }
+            Note::SuppressionExpired { id, owner, expired } => Fields {
+                id: text(id),
+                owner: text(owner),
+                expired: text(expired),
+                ..named("suppression_expired")
+            },
+            Note::RecoveredCommit { count } => Fields { count: Some(*count), ..named("recovered_commit") },
+            Note::Skipped { place, reason } => {
+                Fields { place: text(place), reason: text(reason), ..named("skipped") }
+            }
+            Note::MoreSkipped { count } => Fields { count: Some(*count), ..named("more_skipped") },
+            Note::MoreObjectsFailed { count, reason } => {
+                Fields { count: Some(*count), reason: text(reason), ..named("more_objects_failed") }
+            }
+            Note::LoopUnknown { bucket } => Fields { place: text(bucket), ..named("loop_unknown") },
+            Note::SourceIsEmpty { place } => Fields { place: text(place), ..named("source_is_empty") },
+            Note::RoundFailed { reason, .. } => Fields { reason: text(reason), ..named("round_failed") },
+            Note::RoundTooLong { .. } => named("round_too_long"),
+            Note::FindingsFound { count, level } => {
+                Fields { count: Some(*count), reason: text(level), ..named("findings_found") }
+            }
+            Note::MetricsServed { address } => Fields { place: text(address), ..named("metrics_served") },
+            Note::NotWritten { what, reason } => {
+                Fields { place: text(what), reason: text(reason), ..named("not_written") }
+            }
+            Note::Stopping { signal } => Fields { reason: text(signal), ..named("stopping") },
+            Note::LeftUndone => named("left_undone"),
+            Note::Interrupted { commits } => Fields { count: Some(*commits), ..named("interrupted") },
         }
     }
 }
@@ -124,6 +289,52 @@ impl fmt::Display for Note {
                 let batches = if *count == 1 { "commit batch" } else { "commit batches" };
                 write!(f, "finished {} {batches} of an earlier run that died; nothing to do", thousands(*count))
             }
+            Note::Skipped { place, reason } => write!(f, "skipped {}: {reason}", escape_for_terminal(place)),
+            Note::MoreSkipped { count } => {
+                write!(f, "skipped {} more that are no log objects; --exclude leaves them unlisted", thousands(*count))
+            }
+            Note::MoreObjectsFailed { count, reason } => write!(
+                f,
+                "cannot read {} more log objects ({}); --log-level debug names them",
+                thousands(*count),
+                escape_for_terminal(reason)
+            ),
+            Note::LoopUnknown { bucket } => write!(
+                f,
+                "cannot tell whether writing to the lake makes log objects in the source: the logging of {} may not be read; \
+                 allow s3:GetBucketLogging to know",
+                escape_for_terminal(bucket)
+            ),
+            Note::SourceIsEmpty { place } => write!(
+                f,
+                "there is no log object in {} yet; every round looks again",
+                escape_for_terminal(place)
+            ),
+            Note::RoundFailed { reason, pause } => {
+                write!(f, "this round failed: {}; the next one begins in {pause}", escape_for_terminal(reason))
+            }
+            Note::RoundTooLong { took, interval } => write!(
+                f,
+                "a round took {took}, longer than --watch {interval}: the next begins at once, and so from now on"
+            ),
+            Note::FindingsFound { count, level } => {
+                let findings = if *count == 1 { "finding is" } else { "findings are" };
+                write!(f, "{} {findings} {level} or worse; see the findings for what to do first", thousands(*count))
+            }
+            Note::MetricsServed { address } => write!(f, "metrics are at http://{address}/metrics"),
+            Note::NotWritten { what, reason } => {
+                write!(f, "cannot write the {what}: {}; trying again", escape_for_terminal(reason))
+            }
+            Note::Stopping { signal } => {
+                write!(f, "{signal}: stopping, the running commit batch is finished or given up; again to stop at once")
+            }
+            Note::LeftUndone => f.write_str(
+                "what was going on did not end in time and was left; the next run finishes or undoes its commit batch",
+            ),
+            Note::Interrupted { commits } => {
+                let are = if *commits == 1 { "commit is" } else { "commits are" };
+                write!(f, "interrupted; {} {are} in the lake, run again to go on", thousands(*commits))
+            }
         }
     }
 }
@@ -167,9 +378,24 @@ mod tests {
                 Note::RecoveredCommit { count: 1 },
                 "finished 1 commit batch of an earlier run that died; nothing to do",
             ),
+            (Note::Interrupted { commits: 3 }, "interrupted; 3 commits are in the lake, run again to go on"),
+            (Note::Interrupted { commits: 1 }, "interrupted; 1 commit is in the lake, run again to go on"),
         ];
         for (note, expected) in notes {
             assert_eq!(note.to_string(), expected);
         }
+    }
+
+    #[test]
+    fn fields_are_as_harmless_as_the_text() {
+        let place = "logs/a\u{1b}[2J\u{202e}b".to_owned();
+        let fields = Note::ObjectFailed { place, reason: "gone\n".to_owned() }.fields();
+        let expected = Fields {
+            name: "object_failed",
+            place: Some(r"logs/a\x1b[2J\u{202e}b".to_owned()),
+            reason: Some(r"gone\n".to_owned()),
+            ..Fields::default()
+        };
+        assert_eq!(fields, expected);
     }
 }

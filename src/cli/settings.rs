@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use serde::Deserialize;
+use glob::Pattern;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
+use super::args::{Moment, duration};
 use crate::detect::Suppression;
 use crate::error::{Error, Result};
 use crate::query::params::value_text;
@@ -34,12 +38,65 @@ pub(super) struct Settings {
     /// Requests a second by region: rows of the table `kms_quotas`.
     #[serde(default)]
     pub kms_quotas: BTreeMap<String, i64>,
+    /// Log objects in S3.
+    #[serde(default)]
+    pub source: SourceSettings,
     /// Findings that are known and no trouble.
     #[serde(default)]
     pub suppressions: Vec<Suppression>,
     /// Values of parameters, by saved query and name.
     #[serde(default)]
     pub params: BTreeMap<String, BTreeMap<String, toml::Value>>,
+}
+
+/// `[source]`: what is the same in every run. What deletes, and what is another thing in every process, is said on the
+/// command line.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(not(feature = "s3"), allow(dead_code))]
+pub(super) struct SourceSettings {
+    /// When `--profile` is not given.
+    pub profile: Option<String>,
+    /// When `--region` is not given.
+    pub region: Option<String>,
+    /// When `--endpoint-url` is not given.
+    pub endpoint_url: Option<String>,
+    /// As `--path-style`.
+    pub path_style: bool,
+    /// As `--requester-pays`.
+    pub requester_pays: bool,
+    /// When `--concurrency` is not given.
+    pub concurrency: Option<NonZeroUsize>,
+    /// When no `--include` is given.
+    #[serde(deserialize_with = "globs")]
+    pub include: Vec<Pattern>,
+    /// When no `--exclude` is given.
+    #[serde(deserialize_with = "globs")]
+    pub exclude: Vec<Pattern>,
+    /// When `--delivered-since` is not given.
+    pub since: Option<Moment>,
+    /// When `--older-than` is not given.
+    #[serde(deserialize_with = "some_duration")]
+    pub older_than: Option<Duration>,
+    /// When `--lookback` is not given.
+    #[serde(deserialize_with = "some_duration")]
+    pub lookback: Option<Duration>,
+    /// When `--full-scan-every` is not given.
+    #[serde(deserialize_with = "some_duration")]
+    pub full_scan_every: Option<Duration>,
+    /// When `--event-days` is not given.
+    pub event_days: Option<u32>,
+}
+
+fn globs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pattern>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let glob =
+        |text: &String| Pattern::new(text).map_err(|e| D::Error::custom(format!("{text} is no glob: {e}")));
+    texts.iter().map(glob).collect()
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(&String::deserialize(deserializer)?).map(Some).map_err(D::Error::custom)
 }
 
 impl Settings {
@@ -100,5 +157,40 @@ impl Settings {
             }
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Settings, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Settings::load(Some(file.path())).map_err(|e| e.report())
+    }
+
+    #[test]
+    fn a_source_is_described_once_for_all_runs() {
+        let text = "lake = 'l'\n[source]\nregion = 'eu-west-1'\nexclude = ['AWSLogs/*']\nlookback = '3d'\nsince = '2026-01-01'\n";
+        let source = load(text).unwrap().source;
+        assert_eq!(source.region.as_deref(), Some("eu-west-1"));
+        assert_eq!(source.lookback, Some(Duration::from_secs(3 * 86_400)));
+        assert!(source.exclude[0].matches("AWSLogs/1/x.json.gz") && source.since.is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_named_with_its_line() {
+        for (line, word) in [
+            ("lookback = 'long'", "7d"),
+            ("include = ['a***']", "a***"),
+            ("since = 'yesterday'", "-7d"),
+            ("concurrency = 0", "zero"),
+            ("delete_after_commit = true", "delete_after_commit"),
+            ("shard = '1/4'", "shard"),
+        ] {
+            let refused = load(&format!("[source]\n{line}\n")).unwrap_err();
+            assert!(refused.contains(word) && refused.contains("line: 2"), "{line}: {refused}");
+        }
     }
 }

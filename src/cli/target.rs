@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use super::args::Target;
-use super::ingest::{lake_location, open_sources, print_summary, report_trouble};
+use super::ingest::{lake_location, print_summary, report_trouble};
 use super::progress::Bar;
 use super::settings::Settings;
+use super::shared::{bucket_of, open_lake, open_sources};
 use super::{Ui, threads};
+use crate::audit;
 use crate::error::{Error, Result};
 use crate::ingest::{IngestOptions, ingest};
 use crate::lake::{Lake, Table};
 use crate::query::{Catalog, Engine, EngineOptions, reference, views};
+use crate::source::SourceOptions;
+use crate::stop::Stop;
 
 /// A lake, and the folder that goes away with it when it is a temporary one.
 pub(super) struct Opened {
@@ -21,26 +25,28 @@ pub(super) struct Opened {
 impl Opened {
     /// Opens the lake that was named, or makes one of the log objects that were.
     pub async fn open(target: &Target, settings: &Settings, ui: &Ui) -> Result<Opened> {
+        let reach = target.cloud.reach(&settings.source);
         if target.logs.is_empty() {
             let location = lake_location(target.lake.as_deref(), settings, ui);
-            return Ok(Opened { lake: Lake::open(&location).await?, _temporary: None });
+            return Ok(Opened { lake: open_lake(&location, &reach).await?, _temporary: None });
         }
         let folder = tempfile::Builder::new()
             .prefix("s3trail-")
             .tempdir()
             .map_err(|e| Error::io("create a temporary lake", std::env::temp_dir(), e))?;
         let bar = Bar::new(&target.logs, ui.quiet);
-        let sources = open_sources(&target.logs, ui)?;
+        let bucket = bucket_of(&target.logs)?.map(|(bucket, _)| bucket);
+        let wanted = SourceOptions { concurrency: target.cloud.concurrency, ..SourceOptions::default() };
+        let sources = open_sources(&target.logs, &wanted, &reach, None, *ui).await?;
         let location = folder.path().join("lake");
         let mut lake = Lake::open_or_create(&location.to_string_lossy()).await?;
         let options = IngestOptions {
-            log_bucket: target.log_bucket.clone(),
+            log_bucket: bucket.or_else(|| target.log_bucket.clone()),
             durable: false,
             ..IngestOptions::default()
         };
-        let summary = ingest(Some(&mut lake), sources, &options, &bar).await?;
-        let first_reject = bar.finish();
-        report_trouble(&summary, first_reject, ui);
+        let summary = ingest(Some(&mut lake), sources, &options, &bar, &Stop::new()).await?;
+        report_trouble(&summary, bar.finish(), ui);
         print_summary(&summary, false, ui);
         Ok(Opened { lake, _temporary: Some(folder) })
     }
@@ -63,6 +69,8 @@ impl Opened {
         for table in Table::ALL {
             engine.register_table(table.name(), self.lake.provider(table).await?).await?;
         }
+        let configuration = audit::side_table();
+        engine.register_table(configuration.name, self.lake.side_provider(&configuration).await?).await?;
         reference::register(&engine, &settings.reference()).await?;
         views::register(&engine, catalog).await?;
         Ok(engine)

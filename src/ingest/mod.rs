@@ -5,26 +5,32 @@
 //! that was cut short is finished by running again.
 
 mod duplicates;
+mod fetch;
 mod pool;
 mod rows;
+mod versions;
 mod work;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::lake::{Lake, Ledger, PartFile, Table};
 use crate::record::Quirk;
-use crate::source::{Found, LogObject, Skipped, Sources};
+use crate::source::{Failure, Found, LogObject, Place, Remote, Skipped, Sources};
+use crate::stop::Stop;
 use rows::Common;
-use work::{Target, Trouble};
+use work::{Order, Target, Trouble};
 
 /// Objects of a commit batch at most: each needs a row of the ledger in memory.
 const COMMIT_OBJECTS: usize = 200_000;
 /// How often a commit batch is done again because another writer was faster.
 const MAX_CONFLICTS: usize = 20;
+/// Names kept in a summary of things that can be many.
+const NAMED: usize = 100;
 
 /// Settings of a run.
 #[derive(Debug, Clone)]
@@ -37,11 +43,13 @@ pub struct IngestOptions {
     pub part_bytes: u64,
     /// Whether files are synced to disk; false only for lakes that are thrown away.
     pub durable: bool,
+    /// Which of how many shards of the source this run is: each commits for itself.
+    pub shard: Option<(u32, u32)>,
 }
 
 impl Default for IngestOptions {
     fn default() -> Self {
-        Self { log_bucket: None, commit_bytes: 1 << 30, part_bytes: 512 << 20, durable: true }
+        Self { log_bucket: None, commit_bytes: 1 << 30, part_bytes: 512 << 20, durable: true, shard: None }
     }
 }
 
@@ -63,15 +71,6 @@ impl Progress for Silent {
     fn add(&self, _: u64, _: u64, _: u64) {}
     fn reject(&self, _: &str, _: u64, _: &str) {}
     fn skipped(&self, _: &Skipped) {}
-}
-
-/// A log object that could not be read; nothing of it is in the lake.
-#[derive(Debug)]
-pub struct Failure {
-    /// The file.
-    pub place: String,
-    /// Why.
-    pub error: Error,
 }
 
 /// What a run did. The first ten fields are the stable shape of `ingest --json`.
@@ -99,15 +98,31 @@ pub struct Summary {
     pub commit_batches: u64,
     /// Log objects the ledger knew already.
     pub known_objects: u64,
-    /// Files that were not taken for log objects.
+    /// Files and objects that were not taken for log objects.
     pub skipped_files: u64,
+    /// How many of them, by the folder or the ending they have in common.
+    pub skipped: BTreeMap<String, u64>,
     /// Log objects that could not be read.
     pub failed_objects: u64,
+    /// How many of them, by class of failure.
+    pub failures: BTreeMap<&'static str, u64>,
     /// Commits of an earlier run that this run finished.
     pub recovered_commits: u64,
-    /// Why they could not be read.
+    /// Log objects of which the lake has another version; S3 itself never writes one twice.
+    pub new_versions: u64,
+    /// Their keys, the first hundred.
+    pub new_version_keys: Vec<String>,
+    /// Log objects deleted or moved because they are in the lake.
+    pub disposed_objects: u64,
+    /// Requests that were sent again.
+    pub retries: u64,
+    /// When the newest log object taken in was delivered, in microseconds since the epoch.
+    pub newest_delivery_us: Option<i64>,
+    /// Whether the run was stopped before its end.
+    pub interrupted: bool,
+    /// Why objects could not be read.
     #[serde(skip)]
-    pub failures: Vec<Failure>,
+    pub failed: Vec<Failure>,
 }
 
 impl Summary {
@@ -115,26 +130,72 @@ impl Summary {
     pub fn reject_ratio(&self) -> f64 {
         if self.lines == 0 { 0.0 } else { self.rejects as f64 / self.lines as f64 }
     }
+
+    fn fail(&mut self, failure: Failure) {
+        self.failed_objects += 1;
+        *self.failures.entry(failure.class.name()).or_default() += 1;
+        self.failed.push(failure);
+    }
+
+    fn skip(&mut self, skipped: &Skipped) {
+        self.skipped_files += 1;
+        let name = in_common(&skipped.place);
+        let name = match self.skipped.len() < NAMED || self.skipped.contains_key(name) {
+            true => name,
+            false => "others",
+        };
+        *self.skipped.entry(name.to_owned()).or_default() += 1;
+    }
+}
+
+/// What to call many things of one kind by: the topmost folder of a key, or else its ending.
+fn in_common(place: &str) -> &str {
+    let below = place.trim_start_matches('/');
+    match below.find('/') {
+        Some(slash) => &place[..place.len() - below.len() + slash + 1],
+        None => below.rfind('.').map_or(place, |dot| &below[dot..]),
+    }
 }
 
 /// Takes the log objects of `sources` into `lake`; with no lake only reads and counts (a dry run).
 ///
 /// Needs a multi-threaded tokio runtime and uses rayon's pool. Errors when the lake cannot be written; objects
-/// that cannot be read are in [`Summary::failures`], and everything else is taken in.
+/// that cannot be read are in [`Summary::failed`], and everything else is taken in. When `stop` is requested the commit
+/// batch in the making is given up and [`Summary::interrupted`] set.
 pub async fn ingest(
     lake: Option<&mut Lake>,
-    sources: Sources,
+    mut sources: Sources,
     options: &IngestOptions,
     progress: &dyn Progress,
+    stop: &Stop,
 ) -> Result<Summary> {
     let started = Instant::now();
-    let mut run = Run { summary: Summary::default(), options, progress, ledger: Ledger::default(), lake };
+    // What is on its way into a bucket need not outlive a crash.
+    let durable = options.durable && lake.as_ref().is_some_and(|lake| lake.is_local());
+    let options = IngestOptions { durable, ..options.clone() };
+    let mut run = Run {
+        summary: Summary::default(),
+        options: &options,
+        progress,
+        stop,
+        remote: sources.remote(),
+        ledger: Ledger::default(),
+        left_over: Vec::new(),
+        known: Vec::new(),
+        is_cut_off: false,
+        lake,
+    };
     run.prepare().await?;
     let mut batch = Vec::new();
     let mut bytes = 0;
-    for found in sources {
+    while !stop.is_requested() && !run.is_cut_off {
+        let found = tokio::select! {
+            found = sources.next() => found,
+            () = stop.requested() => break,
+        };
         match found {
-            Found::Object(object) => {
+            Some(Found::Object(object)) => {
+                let Some(object) = run.sift(object) else { continue };
                 bytes += object.size;
                 batch.push(object);
                 if bytes >= options.commit_bytes || batch.len() >= COMMIT_OBJECTS {
@@ -142,37 +203,56 @@ pub async fn ingest(
                     bytes = 0;
                 }
             }
-            Found::Skipped(skipped) => {
+            Some(Found::Skipped(skipped)) => {
                 progress.skipped(&skipped);
-                run.summary.skipped_files += 1;
+                run.summary.skip(&skipped);
             }
-            Found::Unreadable(error) => {
-                run.summary.failures.push(Failure { place: String::new(), error });
+            Some(Found::Unreadable(failure)) => run.summary.fail(failure),
+            None => {
+                run.commit_batch(std::mem::take(&mut batch)).await?;
+                run.dispose_known().await;
+                run.leave_cursor(&sources).await?;
+                break;
             }
         }
     }
-    if !batch.is_empty() {
-        run.commit_batch(batch).await?;
-    }
     let mut summary = run.summary;
-    summary.failed_objects = summary.failures.len() as u64;
+    summary.interrupted = stop.is_requested();
+    summary.retries = run.remote.map_or(0, |remote| remote.retries());
     summary.seconds = started.elapsed().as_secs_f64();
     Ok(summary)
 }
 
-/// The source id of the commit protocol: a stable hash of the bucket read, or `local`.
-pub fn source_id(log_bucket: Option<&str>) -> String {
-    match log_bucket {
+/// The source id of the commit protocol: a stable hash of the bucket read, or `local`, and the shard.
+pub fn source_id(log_bucket: Option<&str>, shard: Option<(u32, u32)>) -> String {
+    let source = match log_bucket {
         Some(bucket) => format!("b{:016x}", twox_hash::XxHash3_128::oneshot(bucket.as_bytes()) as u64),
         None => "local".to_owned(),
+    };
+    match shard {
+        Some((shard, of)) => format!("{source}-{shard}-{of}"),
+        None => source,
     }
+}
+
+/// Where the lake keeps what a source leaves for its next run.
+pub fn cursor_name(source_id: &str) -> String {
+    format!("cursors/{source_id}.json")
 }
 
 struct Run<'a> {
     summary: Summary,
     options: &'a IngestOptions,
     progress: &'a dyn Progress,
+    stop: &'a Stop,
+    remote: Option<Arc<dyn Remote>>,
     ledger: Ledger,
+    /// Objects that the next run has to ask for again.
+    left_over: Vec<LogObject>,
+    /// Keys of objects that the lake had before, when they are to be disposed of.
+    known: Vec<String>,
+    /// The source has failed as a whole.
+    is_cut_off: bool,
     lake: Option<&'a mut Lake>,
 }
 
@@ -181,16 +261,55 @@ impl Run<'_> {
         if let Some(lake) = &mut self.lake {
             let recovery = lake.recover().await?;
             self.summary.recovered_commits += recovery.rolled_forward as u64;
-            self.ledger = lake.ledger().await?;
+            self.ledger = match &self.remote {
+                Some(_) => lake.ledger_of(self.options.log_bucket.as_deref()).await?,
+                None => lake.ledger().await?,
+            };
         }
         Ok(())
     }
 
+    fn id(&self) -> String {
+        source_id(self.options.log_bucket.as_deref(), self.options.shard)
+    }
+
+    /// Whether it is known can be told of an object of a bucket before it is read: those that are new.
+    fn sift(&mut self, object: LogObject) -> Option<LogObject> {
+        let Some(etag) = object.etag.as_deref().filter(|etag| !etag.is_empty()) else { return Some(object) };
+        let bucket = self.options.log_bucket.as_deref();
+        if self.ledger.contains(bucket, &object.key, etag) {
+            self.summary.known_objects += 1;
+            if self.remote.as_ref().is_some_and(|remote| remote.disposes()) {
+                self.known.push(object.key);
+            }
+            return None;
+        }
+        Some(object)
+    }
+
+    /// The lines that the lake has of other versions of `objects`.
+    async fn earlier_lines(&mut self, objects: &[LogObject]) -> Result<Vec<Vec<u8>>> {
+        let (Some(lake), Some(bucket)) = (&self.lake, self.options.log_bucket.as_deref()) else {
+            return Ok(Vec::new());
+        };
+        let ledger = &self.ledger;
+        let is_other = |object: &&LogObject| {
+            let etag = object.etag.as_deref().filter(|etag| !etag.is_empty());
+            etag.is_some_and(|etag| ledger.is_other_version(bucket, &object.key, etag))
+        };
+        let keys: Vec<&str> = objects.iter().filter(is_other).map(|object| object.key.as_str()).collect();
+        versions::lines(lake, bucket, &keys).await
+    }
+
     /// Takes a commit batch in, however often that has to be tried.
     async fn commit_batch(&mut self, mut objects: Vec<LogObject>) -> Result<()> {
-        let id = source_id(self.options.log_bucket.as_deref());
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let id = self.id();
         let mut conflicts = 0;
         loop {
+            let earlier = self.earlier_lines(&objects).await?;
             let attempt = match &mut self.lake {
                 Some(lake) => Some(lake.begin(&id).await?),
                 None => None,
@@ -207,17 +326,27 @@ impl Run<'_> {
                 commit_batch: &commit_batch,
                 ingested_at_us: now_us(),
             };
-            let (parts, result) = tokio::task::block_in_place(|| {
-                work::run(&objects, self.options, common, target.as_ref(), &self.ledger, self.progress)
-            });
+            let order = Order {
+                objects: &objects,
+                remote: self.remote.as_ref(),
+                earlier: &earlier,
+                options: self.options,
+                common,
+                target: target.as_ref(),
+                ledger: &self.ledger,
+                progress: self.progress,
+                stop: self.stop,
+            };
+            let (parts, result) = tokio::task::block_in_place(|| work::run(&order));
             let done = match result {
                 Ok(done) => done,
-                Err(Trouble::Object(at, error)) => {
+                Err(Trouble::Object(at, failure)) => {
                     self.discard(&parts).await?;
-                    let object = objects.remove(at);
-                    self.summary.failures.push(Failure { place: object.path.display().to_string(), error });
+                    objects.remove(at);
+                    self.summary.fail(failure);
                     continue;
                 }
+                Err(Trouble::Stopped) => return self.discard(&parts).await,
                 Err(Trouble::Fatal(error)) => {
                     // The first error is the one to tell; what is left behind is invisible and vacuumed.
                     let _ = self.discard(&parts).await;
@@ -247,8 +376,47 @@ impl Run<'_> {
                     }
                 }
             }
-            self.account(done);
+            self.account(done, &objects);
+            return self.dispose(&objects).await;
+        }
+    }
+
+    /// Deletes or moves what is in the lake now, where that was asked for.
+    async fn dispose(&mut self, objects: &[LogObject]) -> Result<()> {
+        let Some(remote) = self.remote.clone().filter(|remote| remote.disposes() && self.lake.is_some())
+        else {
             return Ok(());
+        };
+        let is_in = |object: &&LogObject| {
+            let etag = object.etag.as_deref().unwrap_or_default();
+            self.ledger.contains(self.options.log_bucket.as_deref(), &object.key, etag)
+        };
+        let keys: Vec<String> = objects.iter().filter(is_in).map(|object| object.key.clone()).collect();
+        self.dispose_of(remote, &keys).await;
+        Ok(())
+    }
+
+    /// The same for what earlier runs took in and did not come to dispose of.
+    async fn dispose_known(&mut self) {
+        let keys = std::mem::take(&mut self.known);
+        if let Some(remote) = self.remote.clone().filter(|_| !keys.is_empty() && self.lake.is_some()) {
+            self.dispose_of(remote, &keys).await;
+        }
+    }
+
+    async fn dispose_of(&mut self, remote: Arc<dyn Remote>, keys: &[String]) {
+        let failures = remote.dispose(keys).await;
+        self.summary.disposed_objects += (keys.len() - failures.len().min(keys.len())) as u64;
+        failures.into_iter().for_each(|failure| self.summary.fail(failure));
+    }
+
+    /// Leaves for the next run what this one saw, when all of it is in the lake.
+    async fn leave_cursor(&mut self, sources: &Sources) -> Result<()> {
+        let name = cursor_name(&self.id());
+        let is_done = !self.is_cut_off && !self.stop.is_requested();
+        match (&self.lake, sources.cursor(&self.left_over)) {
+            (Some(lake), Some(cursor)) if is_done => lake.write_state(&name, cursor).await,
+            _ => Ok(()),
         }
     }
 
@@ -259,9 +427,20 @@ impl Run<'_> {
         }
     }
 
-    fn account(&mut self, done: work::Done) {
+    fn account(&mut self, done: work::Done, objects: &[LogObject]) {
         let summary = &mut self.summary;
         for row in &done.objects {
+            if let Some(bucket) = self.options.log_bucket.as_deref()
+                && self.ledger.is_other_version(bucket, &row.key, &row.etag)
+                && self.remote.is_some()
+            {
+                summary.new_versions += 1;
+                if summary.new_version_keys.len() < NAMED {
+                    summary.new_version_keys.push(row.key.clone());
+                }
+            }
+            summary.newest_delivery_us =
+                summary.newest_delivery_us.max(row.delivered_at_us.or(row.last_modified_us));
             summary.objects += 1;
             summary.lines += row.lines;
             summary.records += row.records;
@@ -272,7 +451,13 @@ impl Run<'_> {
         }
         summary.bytes_out += done.parts.iter().map(|p| p.size_bytes).sum::<u64>();
         summary.known_objects += done.known;
-        summary.failures.extend(done.failures);
+        self.is_cut_off |= done.is_cut_off;
+        for (at, failure) in done.failures {
+            if failure.class.is_left_over() && objects[at].place == Place::Remote {
+                self.left_over.push(objects[at].clone());
+            }
+            summary.fail(failure);
+        }
         for (quirk, count) in Quirk::ALL.into_iter().zip(done.quirks) {
             if count > 0 {
                 *summary.quirks.entry(quirk.name()).or_default() += count;

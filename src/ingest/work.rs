@@ -1,8 +1,8 @@
 //! The work of one commit batch: read, parse, remove duplicates, encode. Rayon only, no tokio, no commit.
 //!
 //! Two regimes, one path: small objects are read whole, many into one chunk; large ones are cut into ranges that
-//! are read by position, each range owning the lines that begin in it. A chunk becomes batches, batches wait in
-//! the [`Pool`](super::pool) and become part files.
+//! are read by position, each range owning the lines that begin in it. Objects of a bucket arrive whole, from
+//! [`fetch`](super::fetch). A chunk becomes batches, batches wait in the [`Pool`](super::pool) and become part files.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -17,23 +17,25 @@ use twox_hash::XxHash3_128;
 use super::duplicates::Duplicates;
 use super::pool::{Group, OpenPart, Pool};
 use super::rows::{self, Common, ObjectRow, RejectRow};
-use super::{Failure, IngestOptions, Progress};
+use super::{IngestOptions, Progress};
 use crate::batch::Batcher;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lake::encode::{self, PartWriter};
 use crate::lake::{Ledger, PartFile, Table};
 use crate::lines::split_lines;
 use crate::parse::parse_line;
 use crate::record::{Field, Quirk, Record};
-use crate::source::{Body, LogObject, decode, layout};
+use crate::source::local::unreadable;
+use crate::source::{Body, Failure, FailureClass, LogObject, Place, Remote, decode, layout};
+use crate::stop::Stop;
 
 /// Bytes of text parsed at a time: what fits in a core's cache beside the columns made from it. Also the block of
 /// the content hash, which must never change: etags of local files depend on it.
-const BLOCK: u64 = 1 << 20;
+pub(super) const BLOCK: u64 = 1 << 20;
 /// Objects up to this size are read whole, several into one chunk.
 const SMALL: u64 = 2 * BLOCK;
 /// Objects read by one task.
-const GROUP: usize = 1024;
+pub(super) const GROUP: usize = 1024;
 /// Bytes of text encoded as one row group: what two threads hold of it stays small, and dictionaries still pay.
 const GROUP_BYTES: u64 = 24 << 20;
 /// A line longer than this is no record, and its object no log.
@@ -49,14 +51,18 @@ pub(super) struct Done {
     /// Objects that the ledger knows already.
     pub known: u64,
     pub quirks: [u64; Quirk::ALL.len()],
-    /// Objects that could not be read; they are not among `objects`.
-    pub failures: Vec<Failure>,
+    /// Objects that could not be read, by their place in the batch; they are not among `objects`.
+    pub failures: Vec<(usize, Failure)>,
+    /// Whether the source has failed as a whole, so that asking for more is no use.
+    pub is_cut_off: bool,
 }
 
 /// How the work of a commit batch can end badly.
 pub(super) enum Trouble {
     /// An object failed after records of it had been used: the batch must be done again without it.
-    Object(usize, Error),
+    Object(usize, Failure),
+    /// Somebody asked to stop.
+    Stopped,
     /// Nothing helps.
     Fatal(Error),
 }
@@ -69,13 +75,29 @@ pub(super) struct Target {
     pub rejects: std::path::PathBuf,
 }
 
-struct Work<'a> {
+/// What a commit batch is made of, and what it is made with.
+pub(super) struct Order<'a> {
+    pub objects: &'a [LogObject],
+    /// Where objects of [`Place::Remote`] are.
+    pub remote: Option<&'a Arc<dyn Remote>>,
+    /// Lines that are in the lake already, of earlier versions of these objects.
+    pub earlier: &'a [Vec<u8>],
+    pub options: &'a IngestOptions,
+    pub common: Common<'a>,
+    pub target: Option<&'a Target>,
+    pub ledger: &'a Ledger,
+    pub progress: &'a dyn Progress,
+    pub stop: &'a Stop,
+}
+
+pub(super) struct Work<'a> {
     objects: &'a [LogObject],
     options: &'a IngestOptions,
     common: Common<'a>,
     target: Option<&'a Target>,
     ledger: &'a Ledger,
     progress: &'a dyn Progress,
+    stop_asked: &'a Stop,
     taken: Mutex<Ledger>,
     duplicates: Duplicates,
     pool: Pool,
@@ -84,7 +106,8 @@ struct Work<'a> {
     rejects: Mutex<(Vec<RejectRow>, usize)>,
     quirks: [AtomicU64; Quirk::ALL.len()],
     known: AtomicU64,
-    failures: Mutex<Vec<Failure>>,
+    failures: Mutex<Vec<(usize, Failure)>>,
+    is_cut_off: AtomicBool,
     trouble: Mutex<Option<Trouble>>,
     stop: AtomicBool,
 }
@@ -108,22 +131,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Does the work for `objects`; part files are durable when it returns, or gone when it fails.
-pub(super) fn run(
-    objects: &[LogObject],
-    options: &IngestOptions,
-    common: Common<'_>,
-    target: Option<&Target>,
-    ledger: &Ledger,
-    progress: &dyn Progress,
-) -> (Vec<PartFile>, Result<Done, Trouble>) {
+/// Does the work; part files are durable when it returns, or gone when it fails.
+pub(super) fn run(order: &Order<'_>) -> (Vec<PartFile>, Result<Done, Trouble>) {
+    let &Order { objects, remote, earlier, options, ref common, target, ledger, progress, stop } = order;
     let work = Work {
         objects,
         options,
-        common,
+        common: common.clone(),
         target,
         ledger,
         progress,
+        stop_asked: stop,
         taken: Mutex::default(),
         duplicates: Duplicates::new(),
         pool: Pool::new(GROUP_BYTES, GROUP_BYTES * 3),
@@ -136,10 +154,18 @@ pub(super) fn run(
         quirks: std::array::from_fn(|_| AtomicU64::new(0)),
         known: AtomicU64::new(0),
         failures: Mutex::default(),
+        is_cut_off: AtomicBool::new(false),
         trouble: Mutex::default(),
         stop: AtomicBool::new(false),
     };
-    rayon::in_place_scope_fifo(|scope| work.feed(scope));
+    work.duplicates.repeated(earlier.iter().map(Vec::as_slice));
+    rayon::in_place_scope_fifo(|scope| match remote {
+        Some(remote) => work.fetch(scope, remote),
+        None => work.feed(scope),
+    });
+    if work.stop_asked.is_requested() {
+        work.trouble(Trouble::Stopped);
+    }
     if !work.stopped() {
         let rest = work.pool.drain(rayon::current_num_threads());
         rest.into_par_iter().for_each(|group| work.encode(group));
@@ -147,7 +173,7 @@ pub(super) fn run(
         work.flush_rejects(0);
     }
     let ledger_part = if work.stopped() { Ok(()) } else { work.encode_ledger() };
-    let Work { parts, states, quirks, known, failures, trouble, .. } = work;
+    let Work { parts, states, quirks, known, failures, is_cut_off, trouble, .. } = work;
     let parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(trouble) = trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return (parts, Err(trouble));
@@ -167,6 +193,7 @@ pub(super) fn run(
         known: known.into_inner(),
         quirks: quirks.map(AtomicU64::into_inner),
         failures: failures.into_inner().unwrap_or_else(PoisonError::into_inner),
+        is_cut_off: is_cut_off.into_inner(),
     };
     (parts, Ok(done))
 }
@@ -198,8 +225,21 @@ fn block_hashes(text: &[u8]) -> Vec<u128> {
 }
 
 impl<'a> Work<'a> {
-    fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+    pub(super) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.stop_asked.is_requested()
+    }
+
+    pub(super) fn objects(&self) -> &'a [LogObject] {
+        self.objects
+    }
+
+    /// The source has failed as a whole: nothing more is asked for, and what came is kept.
+    pub(super) fn cut_off(&self) {
+        self.is_cut_off.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.is_cut_off.load(Ordering::Relaxed)
     }
 
     #[cold]
@@ -214,29 +254,38 @@ impl<'a> Work<'a> {
     }
 
     #[cold]
-    fn failed(&self, object: usize, error: Error) {
-        let place = self.objects[object].path.display().to_string();
-        lock(&self.failures).push(Failure { place, error });
+    pub(super) fn failed(&self, object: usize, failure: Failure) {
+        lock(&self.failures).push((object, failure));
+    }
+
+    /// The bytes of an object are no text.
+    #[cold]
+    fn damaged(&self, object: usize, place: String, error: Error) {
+        self.failed(object, Failure::new(place, FailureClass::Damaged, error));
     }
 
     fn feed<'s>(&'s self, scope: &rayon::ScopeFifo<'s>) {
         let mut group = Vec::new();
         let mut group_bytes = 0;
         for (at, object) in self.objects.iter().enumerate() {
+            let Place::File(path) = &object.place else {
+                self.fatal(Error::new(ErrorKind::Internal, "an object of a bucket has no bucket"));
+                return;
+            };
             if object.size > SMALL {
-                scope.spawn_fifo(move |scope| self.large(scope, at));
+                scope.spawn_fifo(move |scope| self.large(scope, at, path));
                 continue;
             }
-            group.push(at);
+            group.push((at, path));
             group_bytes += object.size;
             if group_bytes >= BLOCK || group.len() == GROUP {
                 let group = std::mem::take(&mut group);
-                scope.spawn_fifo(move |_| self.small(group));
+                scope.spawn_fifo(move |_| self.files(group));
                 group_bytes = 0;
             }
         }
         if !group.is_empty() {
-            scope.spawn_fifo(move |_| self.small(group));
+            scope.spawn_fifo(move |_| self.files(group));
         }
     }
 
@@ -262,19 +311,51 @@ impl<'a> Work<'a> {
         is_new
     }
 
-    /// Reads small objects into one chunk.
-    fn small(&self, group: Vec<usize>) {
+    /// Reads small files into one chunk.
+    fn files(&self, group: Vec<(usize, &'a std::path::PathBuf)>) {
         if self.stopped() {
             return;
         }
-        let size: u64 = group.iter().map(|at| self.objects[*at].size + 1).sum();
+        let size: u64 = group.iter().map(|(at, _)| self.objects[*at].size + 1).sum();
+        self.small(size, group, |path, chunk| {
+            decode::read_small(path, chunk).map_err(|error| {
+                let class = match error.kind() {
+                    ErrorKind::NotFound => FailureClass::Vanished,
+                    ErrorKind::Io => FailureClass::Refused,
+                    _ => FailureClass::Damaged,
+                };
+                Failure::new(path.display().to_string(), class, error)
+            })
+        });
+    }
+
+    /// Takes objects that came whole, as they were stored, into one chunk.
+    pub(super) fn fetched(&self, remote: &dyn Remote, group: Vec<(usize, Vec<u8>)>) {
+        if self.stopped() {
+            return;
+        }
+        let size = group.iter().map(|(_, stored)| stored.len() as u64 + 1).sum();
+        let group = group.into_iter().map(|(at, stored)| (at, (at, stored))).collect();
+        self.small(size, group, |(at, stored), chunk| {
+            let place = remote.place(&self.objects[at].key);
+            decode::append_small(&place, stored, chunk)
+                .map_err(|error| Failure::new(place, FailureClass::Damaged, error))
+        });
+    }
+
+    /// Makes one chunk of small objects: `read` appends the text of one, or returns it when it is large after all.
+    fn small<T>(
+        &self,
+        size: u64,
+        group: Vec<(usize, T)>,
+        read: impl Fn(T, &mut Vec<u8>) -> Result<Option<Body>, Failure>,
+    ) {
         let mut chunk = Vec::with_capacity(size as usize);
         let mut pieces = Vec::with_capacity(group.len());
-        for object in group {
+        for (object, from_where) in group {
             let from = chunk.len();
-            match decode::read_small(&self.objects[object].path, &mut chunk) {
+            match read(from_where, &mut chunk) {
                 Ok(None) => {}
-                // A compressed object that is large after all.
                 Ok(Some(Body::Bytes(bytes))) => {
                     self.whole(object, bytes);
                     continue;
@@ -283,15 +364,15 @@ impl<'a> Work<'a> {
                     self.ranges_inline(object, &file, len);
                     continue;
                 }
-                Err(e) => {
+                Err(failure) => {
                     chunk.truncate(from);
-                    self.failed(object, e);
+                    self.failed(object, failure);
                     continue;
                 }
             }
             let text = &chunk[from..];
             let len = text.len() as u64;
-            if !self.accept(object, etag(&block_hashes(text), len)) {
+            if !self.accept(object, self.etag_of(object, || etag(&block_hashes(text), len))) {
                 chunk.truncate(from);
                 self.progress.add(len, 0, 0);
                 continue;
@@ -301,12 +382,20 @@ impl<'a> Work<'a> {
         self.parse(Buffer::from_vec(chunk), &pieces);
     }
 
+    /// The etag that the source gave, or else that of the content.
+    fn etag_of(&self, object: usize, of_content: impl FnOnce() -> String) -> String {
+        match &self.objects[object].etag {
+            Some(etag) if !etag.is_empty() => etag.clone(),
+            _ => of_content(),
+        }
+    }
+
     /// Reads a large object by ranges, or whole when it is a compressed one that fits in memory.
-    fn large<'s>(&'s self, scope: &rayon::ScopeFifo<'s>, object: usize) {
+    fn large<'s>(&'s self, scope: &rayon::ScopeFifo<'s>, object: usize, path: &'a std::path::Path) {
         if self.stopped() {
             return;
         }
-        match decode::open(&self.objects[object].path) {
+        match decode::open(path) {
             Ok(Body::Bytes(bytes)) => self.whole(object, bytes),
             Ok(Body::File(file, len)) => {
                 if !self.is_worth_reading(object, &file, len) {
@@ -318,7 +407,14 @@ impl<'a> Work<'a> {
                     scope.spawn_fifo(move |_| self.range(object, &file, start, len));
                 }
             }
-            Err(e) => self.failed(object, e),
+            Err(e) if e.kind() == ErrorKind::Input => self.damaged(object, path.display().to_string(), e),
+            Err(error) => {
+                let class = match error.kind() {
+                    ErrorKind::NotFound => FailureClass::Vanished,
+                    _ => FailureClass::Refused,
+                };
+                self.failed(object, Failure::new(path.display().to_string(), class, error));
+            }
         }
     }
 
@@ -332,7 +428,7 @@ impl<'a> Work<'a> {
     /// otherwise its hash comes with the reading.
     fn is_worth_reading(&self, object: usize, file: &File, len: u64) -> bool {
         let blocks = len.div_ceil(BLOCK) as usize;
-        if self.ledger.is_empty() {
+        if self.ledger.is_empty() && self.objects[object].etag.is_none() {
             let mut state = lock(&self.states[object]);
             state.blocks = vec![0; blocks];
             state.accepted = true;
@@ -349,7 +445,7 @@ impl<'a> Work<'a> {
             .collect();
         match hashes {
             Ok(hashes) => {
-                let is_new = self.accept(object, etag(&hashes, len));
+                let is_new = self.accept(object, self.etag_of(object, || etag(&hashes, len)));
                 if is_new {
                     lock(&self.states[object]).blocks = hashes;
                 } else {
@@ -358,16 +454,23 @@ impl<'a> Work<'a> {
                 is_new
             }
             Err(e) => {
-                self.failed(object, Error::io("read log object", &self.objects[object].path, e));
+                self.failed(object, self.unreadable(object, e));
                 false
             }
+        }
+    }
+
+    fn unreadable(&self, object: usize, source: std::io::Error) -> Failure {
+        match &self.objects[object].place {
+            Place::File(path) => unreadable(path, source),
+            Place::Remote => unreadable(std::path::Path::new(&self.objects[object].key), source),
         }
     }
 
     /// Parses a decoded object that is in memory.
     fn whole(&self, object: usize, bytes: Vec<u8>) {
         let len = bytes.len() as u64;
-        if !self.accept(object, etag(&block_hashes(&bytes), len)) {
+        if !self.accept(object, self.etag_of(object, || etag(&block_hashes(&bytes), len))) {
             self.progress.add(len, 0, 0);
             return;
         }
@@ -398,8 +501,7 @@ impl<'a> Work<'a> {
                 self.parse(chunk.slice_with_length(skip, size), &[piece]);
             }
             Err(e) => {
-                let error = Error::io("read log object", &self.objects[object].path, e);
-                self.trouble(Trouble::Object(object, error));
+                self.trouble(Trouble::Object(object, self.unreadable(object, e)));
             }
         }
     }

@@ -55,13 +55,17 @@ const WITH_STATISTICS: [&str; 8] = [
     "log_offset",
 ];
 
-fn properties(table: Table) -> WriterProperties {
+fn plain_properties() -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default();
-    let mut properties = WriterProperties::builder()
+    WriterProperties::builder()
         .set_created_by(format!("s3trail {}", env!("CARGO_PKG_VERSION")))
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(level))
-        .build();
+        .build()
+}
+
+fn properties(table: Table) -> WriterProperties {
+    let mut properties = plain_properties();
     // Readers of Arrow get back the very types that were written.
     add_encoded_arrow_schema_to_metadata(&table.file_schema(), &mut properties);
     properties
@@ -202,6 +206,19 @@ pub fn write_part(
     let mut writer = PartWriter::create(table_dir, table, event_date, durable)?;
     writer.write(batches)?;
     writer.finish()
+}
+
+/// Rows of a side table as a Parquet file, and its Delta statistics. Such tables are small: all is in memory.
+pub(super) fn encode_side(rows: &RecordBatch) -> Result<(Vec<u8>, String)> {
+    let failed = |e: ParquetError| {
+        Error::new(ErrorKind::Internal, "rows of a side table cannot be written as Parquet").with_source(e)
+    };
+    let mut content = Vec::new();
+    let mut writer =
+        ArrowWriter::try_new(&mut content, rows.schema(), Some(plain_properties())).map_err(failed)?;
+    writer.write(rows).map_err(failed)?;
+    let metadata = writer.close().map_err(failed)?;
+    Ok((content, delta_stats(&metadata).to_string()))
 }
 
 /// A Parquet file in the making, under a temporary name: gone unless it is finished.
@@ -435,6 +452,10 @@ fn delta_stats(metadata: &ParquetMetaData) -> Value {
         }
         // A row group of nulls has no bounds and changes none.
         let all_null = |rows: i64, s: &Statistics| s.null_count_opt() == Some(rows as u64);
+        // Delta wants dates as text. No table of ours is skipped by one.
+        if matches!(column.logical_type_ref(), Some(LogicalType::Date)) {
+            continue;
+        }
         let bounds: Option<Vec<Bounds>> =
             groups.iter().filter(|(rows, s)| !all_null(*rows, s)).map(|(_, s)| Bounds::of(s)).collect();
         let Some(bounds) = bounds.and_then(|b| b.into_iter().reduce(Bounds::join)) else { continue };

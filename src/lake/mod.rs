@@ -1,44 +1,60 @@
-//! The lake: three Delta tables under one folder, and the protocol that keeps them true.
+//! The lake: three Delta tables in one place, and the protocol that keeps them true.
 //!
 //! ```text
 //! LAKE/access_logs/   event_date=2026-01-01/part-….parquet   _delta_log/
 //!      log_objects/   part-….parquet                         _delta_log/
 //!      rejects/       part-….parquet                         _delta_log/
-//!      _s3trail/      lake.json   intents/<source_id>/<n>.json
+//!      <side table>/  part-….parquet                         _delta_log/
+//!      _s3trail/      lake.json   intents/<source_id>/<n>.json   side/<side table>.json   <folder>/<name>.json
 //! ```
 //!
 //! [`schema`] says what the tables hold, [`encode`] turns batches into Parquet files, [`commit`] makes files
-//! visible (nothing lost, nothing twice), [`open`] finds or creates a lake, [`maintain`] looks after it. The lake
-//! knows nothing of log lines, of sources or of queries: it is given [`PartFile`]s and gives table providers.
+//! visible (nothing lost, nothing twice), [`open`] finds or creates a lake, [`ledger`] tells what was taken in,
+//! [`side`] keeps the tables of others beside the three, [`state`] their small notes, [`maintain`] and [`verify`] look
+//! after everything. The lake knows nothing of log lines, of sources or of queries: it is given [`PartFile`]s and
+//! gives table providers.
 //!
-//! Everything but the walk over folders (creation, unreferenced files) and `fsync` goes through deltalake's log
-//! store and `object_store`, so that a bucket can take the folder's place.
+//! A lake lies in a folder or in a bucket: `place` is the only module that asks which. Everything but flushing,
+//! staging and walking goes through deltalake's log store and `object_store` for both.
 
 mod bits;
 mod column;
 pub mod commit;
+mod delta;
 pub mod encode;
+mod folder;
+mod intent;
+pub mod ledger;
 pub mod maintain;
 pub mod open;
+mod parts;
+mod place;
+mod remote;
 pub mod schema;
+pub mod side;
+pub mod state;
+#[cfg(test)]
+mod testing;
+pub mod verify;
 
 use std::collections::HashMap;
-use std::collections::hash_map::{Entry, RandomState};
 use std::error::Error as StdError;
-use std::hash::BuildHasher;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use deltalake::DeltaTable;
 use deltalake::table::state::DeltaTableState;
-use object_store::ObjectStore;
+use object_store::Error as StoreError;
 use serde::{Deserialize, Serialize};
 
+pub use self::ledger::Ledger;
+pub use self::place::Place;
+use self::place::Site;
 pub use self::schema::Table;
+pub use self::side::SideTable;
 use crate::error::{Error, ErrorKind, io_hint, io_kind};
 
-/// The folder of the lake that is no table: the marker and the intents.
+/// The folder of the lake that is no table: the marker, the intents, the names of the side tables.
 const OWN_FOLDER: &str = "_s3trail";
 
 /// An open lake: the three tables as of the last [`Lake::refresh`], [`Lake::recover`] or commit.
@@ -46,8 +62,7 @@ const OWN_FOLDER: &str = "_s3trail";
 /// A writer calls, in this order: [`Lake::recover`], [`Lake::ledger`], and then for each commit batch
 /// [`Lake::begin`] and [`Lake::commit`]. A reader calls [`Lake::provider`].
 pub struct Lake {
-    root: PathBuf,
-    store: Arc<dyn ObjectStore>,
+    site: Arc<dyn Site>,
     tables: [DeltaTable; 3],
     known: Mutex<Known>,
 }
@@ -59,20 +74,27 @@ struct Known {
 }
 
 impl Lake {
-    /// The lake's folder, absolute.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// Where the lake is, as people name it: a folder, absolute, or the URL of a prefix.
+    pub fn location(&self) -> String {
+        self.site.location()
     }
 
-    /// The folder of a table: [`PartFile::path`] is relative to it.
+    /// The folder to write a table's part files to: [`PartFile::path`] is relative to it. For a lake in a folder
+    /// this is the table itself. For a lake in a bucket it is a temporary folder, made by [`Lake::begin`] and gone
+    /// with the lake, from which [`Lake::commit`] uploads.
     pub fn table_dir(&self, table: Table) -> PathBuf {
-        self.root.join(table.name())
+        self.site.table_dir(table)
+    }
+
+    /// Whether part files written to [`Lake::table_dir`] stay there, so that the writer has to make them durable.
+    pub fn is_local(&self) -> bool {
+        self.site.is_local()
     }
 }
 
 impl std::fmt::Debug for Lake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lake").field("root", &self.root).finish_non_exhaustive()
+        f.debug_struct("Lake").field("location", &self.location()).finish_non_exhaustive()
     }
 }
 
@@ -118,12 +140,42 @@ pub struct Recovery {
     pub bytes_removed: u64,
 }
 
+/// The name of a table: one of the three, or a side table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct TableName(String);
+
+impl TableName {
+    /// The name, of its folder in the lake and in SQL.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Table> for TableName {
+    fn from(table: Table) -> Self {
+        TableName(table.name().to_owned())
+    }
+}
+
+impl PartialEq<Table> for TableName {
+    fn eq(&self, table: &Table) -> bool {
+        self.0 == table.name()
+    }
+}
+
+impl std::fmt::Display for TableName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 /// What is in a lake.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
-    /// The lake's folder.
+    /// The lake's folder or URL.
     pub location: String,
-    /// One entry per table.
+    /// One entry per table: the three, as in [`Table::ALL`], and behind them the side tables by name.
     pub tables: Vec<TableStatus>,
     /// Time of the earliest record, RFC 3339; `None` without records that have a time.
     pub first_time: Option<String>,
@@ -141,7 +193,7 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TableStatus {
     /// The table.
-    pub table: Table,
+    pub table: TableName,
     /// Its rows.
     pub rows: u64,
     /// Its Parquet files and their size.
@@ -195,135 +247,46 @@ pub struct Vacuumed {
     pub intents: usize,
 }
 
-/// The log objects known to the lake.
-///
-/// An object is known by destination bucket, key and etag. A local tree may be read from another root than
-/// before, so a key also counts as known when the etag is the same, one key is a suffix of the other at a `/`,
-/// and the buckets agree or one of them is unknown.
-///
-/// # How it fits in memory
-/// Two such keys end in the same file name. So the index maps a 128-bit keyed hash of (etag, file name) to the
-/// places where that object was seen: a bucket and a folder, both interned, since a folder holds thousands of log
-/// objects. Whether one folder is a suffix of the other is then decided on the folders themselves, exactly. That
-/// is 24 bytes an entry, 28 to 57 with the room a hash table leaves, plus each folder once; an object is mistaken
-/// for another only if 128 bits collide, and nobody outside knows the keys of the hash.
-#[derive(Debug, Clone, Default)]
-pub struct Ledger {
-    hashers: [RandomState; 2],
-    buckets: Interner,
-    folders: Interner,
-    first: HashMap<(u64, u64), Place>,
-    /// Further places of one (etag, file name): rare, so not worth a list in every entry.
-    more: HashMap<(u64, u64), Vec<Place>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    bucket: Option<NonZeroU32>,
-    folder: NonZeroU32,
-}
-
-impl Ledger {
-    /// Whether this object, or the same object under a shorter or longer path, was taken in before.
-    pub fn contains(&self, log_bucket: Option<&str>, log_key: &str, etag: &str) -> bool {
-        let (folder, name) = split_key(log_key);
-        let id = self.id(etag, name);
-        let Some(first) = self.first.get(&id) else { return false };
-        let more = self.more.get(&id).into_iter().flatten();
-        std::iter::once(first).chain(more).any(|place| {
-            let bucket = match (log_bucket, place.bucket) {
-                (Some(asked), Some(seen)) => self.buckets.name(seen) == asked,
-                _ => true,
-            };
-            bucket && same_tree(folder, self.folders.name(place.folder))
-        })
-    }
-
-    /// Notes an object as taken in.
-    pub fn insert(&mut self, log_bucket: Option<&str>, log_key: &str, etag: &str) {
-        let (folder, name) = split_key(log_key);
-        let id = self.id(etag, name);
-        let bucket = log_bucket.map(|bucket| self.buckets.intern(bucket));
-        let place = Place { bucket, folder: self.folders.intern(folder) };
-        match self.first.entry(id) {
-            Entry::Vacant(entry) => {
-                entry.insert(place);
-            }
-            Entry::Occupied(entry) if *entry.get() == place => {}
-            Entry::Occupied(_) => {
-                let more = self.more.entry(id).or_default();
-                if !more.contains(&place) {
-                    more.push(place);
-                }
-            }
-        }
-    }
-
-    /// Number of objects known.
-    pub fn len(&self) -> usize {
-        self.first.len() + self.more.values().map(Vec::len).sum::<usize>()
-    }
-
-    /// Whether no object is known.
-    pub fn is_empty(&self) -> bool {
-        self.first.is_empty()
-    }
-
-    fn id(&self, etag: &str, name: &str) -> (u64, u64) {
-        let [a, b] = &self.hashers;
-        (a.hash_one((etag, name)), b.hash_one((etag, name)))
-    }
-}
-
-/// The folder with its closing `/` (empty when there is none) and the file name.
-fn split_key(key: &str) -> (&str, &str) {
-    key.split_at(key.rfind('/').map_or(0, |slash| slash + 1))
-}
-
-/// Whether one folder is the other, or its tail at a `/`.
-fn same_tree(a: &str, b: &str) -> bool {
-    let (long, short) = if a.len() < b.len() { (b, a) } else { (a, b) };
-    match long.strip_suffix(short) {
-        Some(head) => head.is_empty() || head.ends_with('/'),
-        None => false,
-    }
-}
-
-/// Names by number, each kept once.
-#[derive(Debug, Clone, Default)]
-struct Interner {
-    numbers: HashMap<Arc<str>, NonZeroU32>,
-    names: Vec<Arc<str>>,
-}
-
-impl Interner {
-    fn intern(&mut self, name: &str) -> NonZeroU32 {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
-        }
-        let name: Arc<str> = Arc::from(name);
-        self.names.push(Arc::clone(&name));
-        let number = u32::try_from(self.names.len()).ok().and_then(NonZeroU32::new);
-        let number = number.expect("2^32 names do not fit in memory");
-        self.numbers.insert(name, number);
-        number
-    }
-
-    fn name(&self, number: NonZeroU32) -> &str {
-        &self.names[number.get() as usize - 1]
-    }
-}
-
 /// A failure of the store or of deltalake while doing `what` to `path`: [`ErrorKind::Io`] when the operating
-/// system refused, [`ErrorKind::Lake`] otherwise (a missing file of a lake is damage).
+/// system or the store refused, [`ErrorKind::Lake`] otherwise (a missing file of a lake is damage).
 #[cold]
 fn store_error(what: &str, path: impl AsRef<Path>, source: impl StdError + Send + Sync + 'static) -> Error {
     let io = io_kind(&source).filter(|kind| *kind != std::io::ErrorKind::NotFound);
-    let error =
-        Error::new(if io.is_some() { ErrorKind::Io } else { ErrorKind::Lake }, format!("cannot {what}"))
-            .with_context("path", path.as_ref().display().to_string())
-            .with_source(source);
-    io.and_then(io_hint).into_iter().fold(error, Error::with_hint)
+    let (kind, hint) = match (io, refusal(&source)) {
+        (Some(io), _) => (ErrorKind::Io, io_hint(io)),
+        // An error of the file system that is no refusal: something is missing.
+        (None, _) if io_kind(&source).is_some() => (ErrorKind::Lake, None),
+        (None, Some(hint)) => (ErrorKind::Io, Some(hint)),
+        (None, None) => (ErrorKind::Lake, None),
+    };
+    let error = Error::new(kind, format!("cannot {what}"))
+        .with_context("path", path.as_ref().display().to_string())
+        .with_source(source);
+    hint.into_iter().fold(error, Error::with_hint)
+}
+
+/// The way out of a refusal of the store, anywhere in a chain of causes.
+fn refusal(error: &(dyn StdError + 'static)) -> Option<&'static str> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(refused) = error.downcast_ref::<StoreError>() {
+            return match refused {
+                StoreError::PermissionDenied { .. } => {
+                    Some("check what the credentials may do there: list, read, write and delete")
+                }
+                StoreError::Unauthenticated { .. } => Some("check the credentials"),
+                StoreError::NotImplemented { .. } | StoreError::NotSupported { .. } => {
+                    Some("a lake needs a store that can put an object if it is absent (If-None-Match)")
+                }
+                StoreError::Generic { .. } => {
+                    Some("the store may be out of reach: run the same command again; nothing was lost")
+                }
+                _ => None,
+            };
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// A blocking task that ended without an answer.

@@ -1,4 +1,5 @@
-//! The schemas of the three tables: as Arrow, as the Parquet files hold them, and as Delta names them.
+//! The schemas of the three tables: as Arrow, as the Parquet files hold them, and as Delta names them. Side tables
+//! bring their own; how Delta names it is told here too.
 //!
 //! One row of `access_logs` is one log record, one row of `log_objects` one log object taken in, one row of
 //! `rejects` one line refused. The columns of `access_logs` come from the field registry through
@@ -41,7 +42,7 @@ impl Table {
     }
 
     /// What one row is, for whoever opens the table with another tool.
-    pub(super) fn comment(self) -> &'static str {
+    fn comment(self) -> &'static str {
         match self {
             Table::AccessLogs => "One row per Amazon S3 server access log record",
             Table::LogObjects => "One row per log object taken in by s3trail",
@@ -81,40 +82,61 @@ impl Table {
         }
     }
 
-    /// The columns as the Delta log names them.
+    /// The table as it is created and as it must be found.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when a column has a type that Delta does not know.
-    pub(super) fn delta_columns(self) -> Result<Vec<StructField>> {
-        let schema = self.arrow_schema();
+    pub(super) fn definition(self) -> Result<Definition> {
+        Definition::new(self.name(), self.comment(), &self.arrow_schema(), self.partition_columns())
+    }
+}
+
+/// A Delta table as it is created and as it must be found.
+#[derive(Debug)]
+pub(super) struct Definition {
+    pub(super) name: &'static str,
+    /// What one row is, for whoever opens the table with another tool.
+    pub(super) comment: &'static str,
+    /// The columns as the Delta log names them.
+    pub(super) columns: Vec<StructField>,
+    pub(super) partitions: &'static [&'static str],
+}
+
+impl Definition {
+    pub(super) fn new(
+        name: &'static str,
+        comment: &'static str,
+        schema: &Schema,
+        partitions: &'static [&'static str],
+    ) -> Result<Definition> {
         let column = |field: &Arc<Field>| match delta_type(field.data_type()) {
             Some(delta) => Ok(StructField::new(field.name().as_str(), delta, field.is_nullable())),
             None => Err(Error::new(ErrorKind::Internal, "a column has no Delta type")
-                .with_context("table", self.name())
+                .with_context("table", name)
                 .with_context("column", field.name().as_str())
                 .with_context("type", field.data_type().to_string())),
         };
-        schema.fields().iter().map(column).collect()
+        let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>>>()?;
+        Ok(Definition { name, comment, columns, partitions })
     }
 
-    /// Refuses a Delta table that does not have this table's columns and partitions. Further columns are let
-    /// pass as long as they may be null, so that a lake of a newer s3trail can still be read and written.
+    /// Refuses a Delta table that does not have these columns and partitions. Further columns are let pass as long
+    /// as they may be null, so that a lake of a newer s3trail can still be read and written.
     ///
     /// # Errors
     /// [`ErrorKind::Lake`], naming the first difference.
-    pub(super) fn check(self, state: &DeltaTableState) -> Result<()> {
+    pub(super) fn check(&self, state: &DeltaTableState) -> Result<()> {
         let foreign = |what: String| {
             Error::new(ErrorKind::Lake, what)
-                .with_context("table", self.name())
+                .with_context("table", self.name)
                 .with_hint("this table was not made by this version of s3trail; name another lake")
         };
         let partitions = state.metadata().partition_columns();
-        if !partitions.iter().map(String::as_str).eq(self.partition_columns().iter().copied()) {
+        if !partitions.iter().map(String::as_str).eq(self.partitions.iter().copied()) {
             return Err(foreign(format!("the table is partitioned by [{}]", partitions.join(", "))));
         }
         let found = state.schema();
-        let expected = self.delta_columns()?;
-        for column in &expected {
+        for column in &self.columns {
             let Some(there) = found.field(&column.name) else {
                 return Err(foreign(format!("the table has no column {}", column.name)));
             };
@@ -122,7 +144,8 @@ impl Table {
                 return Err(foreign(format!("column {} of the table has another type", column.name)));
             }
         }
-        match found.fields().find(|f| !f.nullable && !expected.iter().any(|column| column.name == f.name)) {
+        let unknown = |name: &str| !self.columns.iter().any(|column| column.name == name);
+        match found.fields().find(|f| !f.nullable && unknown(&f.name)) {
             Some(extra) => Err(foreign(format!("the table demands an unknown column {}", extra.name))),
             None => Ok(()),
         }
@@ -179,6 +202,7 @@ fn delta_type(arrow: &DataType) -> Option<DeltaType> {
         DataType::Int16 => Some(DeltaType::SHORT),
         DataType::Int32 => Some(DeltaType::INTEGER),
         DataType::Int64 => Some(DeltaType::LONG),
+        DataType::Float64 => Some(DeltaType::DOUBLE),
         DataType::Boolean => Some(DeltaType::BOOLEAN),
         DataType::Date32 => Some(DeltaType::DATE),
         other if *other == timestamp_type() => Some(DeltaType::TIMESTAMP),
@@ -195,7 +219,7 @@ mod tests {
         for (index, table) in Table::ALL.into_iter().enumerate() {
             assert_eq!(table as usize, index);
             let whole = table.arrow_schema();
-            let columns = table.delta_columns().unwrap();
+            let columns = table.definition().unwrap().columns;
             assert_eq!(columns.len(), whole.fields().len());
             let in_files = whole.fields().len() - table.partition_columns().len();
             assert_eq!(table.file_schema().fields()[..], whole.fields()[..in_files]);

@@ -84,11 +84,8 @@ mod tests {
     /// Without the exception for repartitioning, one of the first few of these never returns.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn little_memory_is_no_deadlock() {
-        let options = EngineOptions {
-            threads: Some(2),
-            memory_limit_bytes: Some(2 << 20),
-            ..EngineOptions::default()
-        };
+        let options =
+            EngineOptions { threads: Some(2), memory_limit_bytes: Some(2 << 20), ..EngineOptions::default() };
         let engine = Engine::new(&options).unwrap();
         let sql = "SELECT g, count(DISTINCT trace) AS n \
                    FROM (SELECT v % 13 AS g, md5(CAST(v % 337 AS varchar)) AS trace \

@@ -88,13 +88,14 @@ fn table(schema: SchemaRef, rows: &[&str]) -> Arc<MemTable> {
     Arc::new(MemTable::try_new(schema, vec![batches]).expect("a table in memory"))
 }
 
-/// An engine with the three tables, `access_logs` holding `rows`, and the views.
+/// An engine with the tables, `access_logs` holding `rows` and the others nothing, and the views.
 pub(super) async fn engine(options: &EngineOptions, rows: &[&str]) -> Engine {
     let engine = Engine::new(options).expect("an engine");
     for (name, table) in [
         ("access_logs", table(access_logs(), rows)),
         ("log_objects", table(log_objects(), &[])),
         ("rejects", table(rejects(), &[])),
+        ("bucket_config", table(crate::audit::schema(), &[])),
     ] {
         engine.register_table(name, table).await.expect("a table");
     }

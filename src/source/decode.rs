@@ -81,12 +81,27 @@ pub fn read_small(path: &Path, text: &mut Vec<u8>) -> Result<Option<Body>> {
         compressed => compressed,
     };
     let stored = text.split_off(start);
-    match decode(path, compressed, &stored[..], stored.len() as u64)? {
+    let decoded = decode(path, compressed, &stored[..], stored.len() as u64)?;
+    Ok(append_if_small(decoded, text))
+}
+
+/// The same for an object that is in memory as it was stored; `place` names it in errors.
+pub fn append_small(place: &str, stored: Vec<u8>, text: &mut Vec<u8>) -> Result<Option<Body>> {
+    let path = Path::new(place);
+    let body = match kind(&stored).map_err(|what| refused(path, what))? {
+        Kind::Text => Body::Bytes(stored),
+        compressed => decode(path, compressed, &stored[..], stored.len() as u64)?,
+    };
+    Ok(append_if_small(body, text))
+}
+
+fn append_if_small(body: Body, text: &mut Vec<u8>) -> Option<Body> {
+    match body {
         Body::Bytes(bytes) if bytes.len() < SMALL_TEXT => {
             text.extend_from_slice(&bytes);
-            Ok(None)
+            None
         }
-        large => Ok(Some(large)),
+        large => Some(large),
     }
 }
 

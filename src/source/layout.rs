@@ -47,18 +47,8 @@ pub struct KeyInfo<'a> {
 /// Reads `key`.
 pub fn read_key(key: &str) -> KeyInfo<'_> {
     let unknown = KeyInfo { layout: Layout::Unknown, delivered_at: None, source_bucket: None };
-    let stem =
-        [".gz", ".zst", ".log", ".txt"].iter().fold(key, |k, ending| k.strip_suffix(ending).unwrap_or(k));
-    let Some((head, unique)) = stem.rsplit_once('-') else { return unknown };
-    let is_unique =
-        unique.len() >= 16 && unique.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
-    // `YYYY-MM-DD-hh-mm-ss`, behind whatever prefix.
-    let Some(split) = head.len().checked_sub(19).filter(|at| is_unique && head.is_char_boundary(*at)) else {
-        return unknown;
-    };
-    let (prefix, stamp) = head.split_at(split);
-    let Some((date, seconds)) = read_stamp(stamp) else { return unknown };
-    if let Some(source_bucket) = partition(prefix, date) {
+    let Some((prefix, date, seconds)) = split(key) else { return unknown };
+    if let Some((_, source_bucket)) = partition(prefix, date) {
         let event_time = seconds % 86_400 == 0;
         return KeyInfo {
             layout: if event_time { Layout::EventTime } else { Layout::DeliveryTime },
@@ -67,6 +57,39 @@ pub fn read_key(key: &str) -> KeyInfo<'_> {
         };
     }
     KeyInfo { layout: Layout::Simple, delivered_at: Some(seconds), source_bucket: None }
+}
+
+/// What keys of one log have in common: the text before their date. Also the layout, and the date of this key in
+/// seconds since the epoch. `None` for what is no log object's key.
+pub fn group(key: &str) -> Option<(&str, Layout, i64)> {
+    let (prefix, date, seconds) = split(key)?;
+    let before_date = partition(prefix, date).map_or(prefix, |(folder, _)| folder);
+    Some((before_date, read_key(key).layout, seconds))
+}
+
+/// Whether `folder` is that of a month in a partitioned layout: `.../[bucket]/YYYY/MM/`.
+pub fn is_month(folder: &str) -> bool {
+    let mut parts = folder.strip_suffix('/').unwrap_or(folder).rsplit('/');
+    let digits = |part: Option<&str>, len| {
+        part.is_some_and(|part| part.len() == len && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    digits(parts.next(), 2)
+        && digits(parts.next(), 4)
+        && parts.take(3).filter(|part| !part.is_empty()).count() == 3
+}
+
+/// The text before the name's date, that date as `YYYY-MM-DD`, and the seconds of the whole stamp.
+fn split(key: &str) -> Option<(&str, &str, i64)> {
+    let stem =
+        [".gz", ".zst", ".log", ".txt"].iter().fold(key, |k, ending| k.strip_suffix(ending).unwrap_or(k));
+    let (head, unique) = stem.rsplit_once('-')?;
+    let is_unique =
+        unique.len() >= 16 && unique.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
+    // `YYYY-MM-DD-hh-mm-ss`, behind whatever prefix.
+    let at = head.len().checked_sub(19).filter(|at| is_unique && head.is_char_boundary(*at))?;
+    let (prefix, stamp) = head.split_at(at);
+    let (date, seconds) = read_stamp(stamp)?;
+    Some((prefix, date, seconds))
 }
 
 /// `YYYY-MM-DD-hh-mm-ss` to its date part and seconds since the epoch.
@@ -89,13 +112,15 @@ fn read_stamp(stamp: &str) -> Option<(&str, i64)> {
     Some((&stamp[..10], seconds))
 }
 
-/// The source bucket of `[prefix][account]/[region]/[bucket]/YYYY/MM/DD/` where the date is the name's own.
-fn partition<'a>(prefix: &'a str, date: &str) -> Option<&'a str> {
+/// Of `[prefix][account]/[region]/[bucket]/YYYY/MM/DD/` where the date is the name's own: the text before the date, and
+/// the bucket, which is the source.
+fn partition<'a>(prefix: &'a str, date: &str) -> Option<(&'a str, &'a str)> {
     let mut parts = prefix.strip_suffix('/')?.rsplit('/');
     let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
     let same_date = date.split('-').eq([year, month, day]);
     let (bucket, _region, _account) = (parts.next()?, parts.next()?, parts.next()?);
-    (same_date && !bucket.is_empty()).then_some(bucket)
+    let folder = &prefix[..prefix.len() - "YYYY/MM/DD/".len()];
+    (same_date && !bucket.is_empty()).then_some((folder, bucket))
 }
 
 #[cfg(test)]
@@ -128,6 +153,29 @@ mod tests {
         // Another date in the path: a prefix that happens to look like it.
         let other = "a/r/b/2026/03/02/2026-03-01-10-20-30-0123456789ABCDEF";
         assert_eq!(read_key(other).layout, Layout::Simple);
+    }
+
+    #[test]
+    fn keys_of_one_log_have_the_same_text_before_their_date() {
+        for (key, before_date, layout) in [
+            ("emr2021-11-08-13-10-55-E99D7343D993A492", "emr", Layout::Simple),
+            ("2021-11-08-13-10-55-E99D7343D993A492", "", Layout::Simple),
+            ("p/1/r/b/2026/03/01/2026-03-01-00-00-00-0123456789ABCDEF", "p/1/r/b/", Layout::EventTime),
+            ("p1/r/b/2026/03/01/2026-03-01-10-20-30-0123456789ABCDEF", "p1/r/b/", Layout::DeliveryTime),
+        ] {
+            let (before, found, _) = group(key).unwrap();
+            assert_eq!((before, found), (before_date, layout), "{key}");
+        }
+        assert_eq!(group("access.log"), None);
+    }
+
+    #[test]
+    fn months_of_a_partitioned_layout() {
+        assert!(is_month("logs/111122223333/us-east-1/amzn-s3-demo-bucket/2026/03/"));
+        assert!(is_month("111122223333/us-east-1/amzn-s3-demo-bucket/2026/03/"));
+        for folder in ["2026/03/", "a/b/2026/03/", "1/r/b/2026/", "1/r/b/2026/03/01/", "1/r/b/2026/x3/", ""] {
+            assert!(!is_month(folder), "{folder}");
+        }
     }
 
     #[test]

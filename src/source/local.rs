@@ -1,32 +1,9 @@
 //! Local sources: files, folders (recursive), globs, standard input.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use super::decode;
+use super::{Failure, FailureClass, Found, LogObject, Place, Skipped, SourceOptions, decode};
 use crate::error::{Error, ErrorKind, Result};
-
-/// One log object to take in.
-#[derive(Debug, Clone)]
-pub struct LogObject {
-    /// The file that holds it.
-    pub path: PathBuf,
-    /// Its key: the path below the source's root, `/`-separated.
-    pub key: String,
-    /// Size of the file in bytes.
-    pub size: u64,
-    /// When the file was last changed.
-    pub modified: Option<SystemTime>,
-}
-
-/// A file below a folder that was not taken for a log object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub reason: &'static str,
-}
 
 /// Endings of files that lie beside logs and are none. Log objects as S3 names them have no ending.
 const NOT_LOGS: [&str; 16] = [
@@ -36,9 +13,10 @@ const NOT_LOGS: [&str; 16] = [
 
 /// The log objects of a list of SOURCE words, in a stable order; an iterator.
 #[derive(Debug)]
-pub struct Sources {
+pub struct Files {
     pending: std::vec::IntoIter<Root>,
     walk: Option<(PathBuf, walkdir::IntoIter)>,
+    options: SourceOptions,
     /// Keeps the copies of standard input and of pipes alive.
     _spools: Vec<tempfile::NamedTempFile>,
 }
@@ -49,22 +27,11 @@ enum Root {
     Folder(PathBuf),
 }
 
-/// What [`Sources`] yields.
-#[derive(Debug)]
-pub enum Found {
-    /// A log object.
-    Object(LogObject),
-    /// A file that is none.
-    Skipped(Skipped),
-    /// Something that cannot be read; the rest goes on.
-    Unreadable(Error),
-}
-
-impl Sources {
+impl Files {
     /// Resolves `words`: each a file, a folder, a glob, or `-` for standard input (copied to a temporary file).
     ///
-    /// Errors when a word names nothing, or an `s3://` location.
-    pub fn open(words: &[String]) -> Result<Self> {
+    /// Errors when a word names nothing.
+    pub fn open(words: &[String], options: &SourceOptions) -> Result<Self> {
         let mut roots = Vec::new();
         let mut spools: Vec<tempfile::NamedTempFile> = Vec::new();
         let mut stdin_taken = false;
@@ -77,11 +44,6 @@ impl Sources {
                 roots.push(Root::File { path: file.path().to_owned(), key: "-".to_owned() });
                 spools.push(file);
                 continue;
-            }
-            if word.starts_with("s3://") {
-                return Err(Error::usage("reading from s3:// is not part of this build")
-                    .with_context("source", word.clone())
-                    .with_hint("copy the log objects first, for example with: aws s3 sync"));
             }
             let path = Path::new(word);
             if path.symlink_metadata().is_ok() {
@@ -110,7 +72,7 @@ impl Sources {
         if roots.is_empty() {
             return Err(Error::usage("no source was named"));
         }
-        Ok(Self { pending: roots.into_iter(), walk: None, _spools: spools })
+        Ok(Self { pending: roots.into_iter(), walk: None, options: options.clone(), _spools: spools })
     }
 }
 
@@ -140,14 +102,28 @@ fn key_below(root: &Path, path: &Path) -> String {
     parts.join("/")
 }
 
-impl Iterator for Sources {
+impl Iterator for Files {
     type Item = Found;
 
     fn next(&mut self) -> Option<Found> {
         loop {
+            let found = self.any()?;
+            match &found {
+                Found::Object(object) if !self.options.wants_key(&object.key) => {}
+                Found::Object(object) if !self.options.wants_time(object) => {}
+                _ => return Some(found),
+            }
+        }
+    }
+}
+
+impl Files {
+    /// The next thing found, wanted or not.
+    fn any(&mut self) -> Option<Found> {
+        loop {
             if let Some((root, walk)) = &mut self.walk {
                 match walk.next() {
-                    Some(entry) => match found(root, entry) {
+                    Some(entry) => match found(root, entry, &self.options) {
                         Some(found) => return Some(found),
                         None => continue,
                     },
@@ -169,14 +145,29 @@ fn object(path: PathBuf, key: String) -> Found {
     match path.metadata() {
         Ok(m) if m.is_file() => {
             let (size, modified) = (m.len(), m.modified().ok());
-            Found::Object(LogObject { path, key, size, modified })
+            Found::Object(LogObject { place: Place::File(path), key, size, modified, etag: None })
         }
-        Ok(_) => Found::Skipped(Skipped { path, reason: "not a regular file" }),
-        Err(e) => Found::Unreadable(Error::io("read log object", &path, e)),
+        Ok(_) => skipped(&path, "not a regular file"),
+        Err(e) => Found::Unreadable(unreadable(&path, e)),
     }
 }
 
-fn found(root: &Path, entry: walkdir::Result<walkdir::DirEntry>) -> Option<Found> {
+fn skipped(path: &Path, reason: &'static str) -> Found {
+    Found::Skipped(Skipped { place: path.display().to_string(), reason })
+}
+
+/// A file that the operating system does not let us read.
+pub(crate) fn unreadable(path: &Path, source: std::io::Error) -> Failure {
+    let class = match source.kind() {
+        std::io::ErrorKind::NotFound => FailureClass::Vanished,
+        std::io::ErrorKind::PermissionDenied => FailureClass::AccessDenied,
+        std::io::ErrorKind::UnexpectedEof => FailureClass::Truncated,
+        _ => FailureClass::Refused,
+    };
+    Failure::new(path.display().to_string(), class, Error::io("read log object", path, source))
+}
+
+fn found(root: &Path, entry: walkdir::Result<walkdir::DirEntry>, options: &SourceOptions) -> Option<Found> {
     let entry = match entry {
         Ok(entry) => entry,
         Err(e) => {
@@ -184,7 +175,8 @@ fn found(root: &Path, entry: walkdir::Result<walkdir::DirEntry>) -> Option<Found
             let error = Error::new(ErrorKind::Io, "cannot list")
                 .with_context("path", path.display().to_string())
                 .with_source(e);
-            return Some(Found::Unreadable(error));
+            let place = path.display().to_string();
+            return Some(Found::Unreadable(Failure::new(place, FailureClass::Refused, error)));
         }
     };
     let file_type = entry.file_type();
@@ -194,8 +186,11 @@ fn found(root: &Path, entry: walkdir::Result<walkdir::DirEntry>) -> Option<Found
     let path = entry.path();
     let name = entry.file_name().to_string_lossy();
     let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    let key = key_below(root, path);
     let reason = if !file_type.is_file() {
         Some("not a regular file")
+    } else if options.names(&key) {
+        None
     } else if name.starts_with('.') {
         Some("a hidden file")
     } else if ending.is_some_and(|e| NOT_LOGS.contains(&&*e)) {
@@ -204,7 +199,7 @@ fn found(root: &Path, entry: walkdir::Result<walkdir::DirEntry>) -> Option<Found
         None
     };
     match reason {
-        Some(reason) => Some(Found::Skipped(Skipped { path: path.to_owned(), reason })),
-        None => Some(object(path.to_owned(), key_below(root, path))),
+        Some(reason) => Some(skipped(path, reason)),
+        None => Some(object(path.to_owned(), key)),
     }
 }

@@ -1,19 +1,22 @@
 //! Detections against their sample logs: raw lines through the whole pipeline, findings out.
 //!
 //! `sample_logs/detections/<id>` holds `fires` and `quiet`: a file `.log` of lines, or a folder that mirrors a log
-//! bucket. `expected.toml` says what `fires` gives, by bucket, subject and count, and which other detections `quiet`
-//! may give.
+//! bucket; and, for detections that join the configuration, `fires.config.json` and `quiet.config.json`, files as
+//! `s3trail audit --config-file` reads them. `expected.toml` says what `fires` gives, by bucket, subject and count, and
+//! which other detections `quiet` may give.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use s3trail::audit::{self, Snapshot};
 use s3trail::detect::{Job, Selection, Suppressions, detect};
 use s3trail::finding::{Finding, Findings};
 use s3trail::ingest::{IngestOptions, Silent, ingest};
 use s3trail::lake::{Lake, Table};
 use s3trail::query::{Catalog, Engine, EngineOptions, Kind, Params, SavedQuery, params::value_text, views};
-use s3trail::source::Sources;
+use s3trail::source::{SourceOptions, Sources};
+use s3trail::stop::Stop;
 use serde::Deserialize;
 
 use crate::common::{self, Spelled};
@@ -70,29 +73,48 @@ fn logs(id: &str, name: &str) -> PathBuf {
     if file.exists() { file } else { folder().join(id).join(name) }
 }
 
-/// An engine over a lake made of log objects, and the lake's folder.
+/// The configuration that goes with `fires` or `quiet`, where there is one.
+fn configuration(id: &str, name: &str) -> Option<PathBuf> {
+    let file = folder().join(id).join(format!("{name}.config.json"));
+    file.exists().then_some(file)
+}
+
+/// An engine over a lake made of log objects and of the configuration, if there is one, and the lake's folder.
 async fn engine(
     logs: &Path,
     log_bucket: Option<&str>,
+    configuration: Option<&Path>,
     catalog: &Catalog,
 ) -> (Arc<Engine>, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let location = dir.path().join("lake");
     let mut lake = Lake::open_or_create(location.to_str().unwrap()).await.map_err(|e| e.report()).unwrap();
-    let sources = Sources::open(&[logs.to_str().unwrap().to_owned()]).map_err(|e| e.report()).unwrap();
+    let sources = Sources::files(&[logs.to_str().unwrap().to_owned()], &SourceOptions::default())
+        .map_err(|e| e.report())
+        .unwrap();
     let options = IngestOptions {
         log_bucket: log_bucket.map(str::to_owned),
         durable: false,
         ..IngestOptions::default()
     };
-    let summary = ingest(Some(&mut lake), sources, &options, &Silent).await.map_err(|e| e.report()).unwrap();
+    let summary = ingest(Some(&mut lake), sources, &options, &Silent, &Stop::new())
+        .await
+        .map_err(|e| e.report())
+        .unwrap();
     assert_eq!(summary.rejects, 0, "{}", logs.display());
+    if let Some(path) = configuration {
+        let (answers, audited_at) = audit::file::read(path).map_err(|e| e.report()).unwrap();
+        let rows = Snapshot::of(&answers, audited_at).batch().map_err(|e| e.report()).unwrap();
+        lake.append(&audit::side_table(), rows).await.map_err(|e| e.report()).unwrap();
+    }
     let options = EngineOptions { threads: Some(1), ..EngineOptions::default() };
     let engine = Engine::new(&options).unwrap();
     for table in Table::ALL {
         let provider = lake.provider(table).await.map_err(|e| e.report()).unwrap();
         engine.register_table(table.name(), provider).await.unwrap();
     }
+    let provider = lake.side_provider(&audit::side_table()).await.map_err(|e| e.report()).unwrap();
+    engine.register_table(audit::TABLE, provider).await.unwrap();
     s3trail::query::reference::register(&engine, &Default::default()).await.unwrap();
     views::register(&engine, catalog).await.map_err(|e| e.report()).unwrap();
     (Arc::new(engine), dir)
@@ -103,7 +125,7 @@ async fn engine(
 async fn materialise(engine: &Engine, catalog: &Catalog) {
     let tables = Table::ALL.into_iter().map(|table| table.name().to_owned());
     let views = catalog.of_kind(Kind::View).map(|view| view.id.clone());
-    for name in tables.chain(views) {
+    for name in tables.chain([audit::TABLE.to_owned()]).chain(views) {
         let sql = format!("SELECT * FROM {name}");
         let frame =
             engine.plan(&sql, &Params::none()).await.unwrap_or_else(|e| panic!("{name}: {}", e.report()));
@@ -138,9 +160,10 @@ fn summary<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<ExpectedFindi
     all
 }
 
-/// Evidence names lines that are there.
+/// Evidence names lines that are there. What is found in the configuration alone has none.
 fn check_evidence(id: &str, finding: &Finding, logs: &Path) {
-    assert!(!finding.evidence.is_empty(), "{id}: {} has no evidence", finding.subject);
+    let needs_evidence = !finding.tags.iter().any(|tag| tag == "audit");
+    assert!(!needs_evidence || !finding.evidence.is_empty(), "{id}: {} has no evidence", finding.subject);
     for evidence in &finding.evidence {
         let key = evidence.log_key.as_deref().unwrap_or_else(|| panic!("{id}: evidence without log key"));
         let path = if logs.is_dir() { logs.join(key) } else { logs.to_owned() };
@@ -206,7 +229,9 @@ fn what_should_fire_fires() {
     for_each(async |catalog, id| {
         let expected = expected(id);
         let logs = logs(id, "fires");
-        let (engine, _dir) = engine(&logs, expected.log_bucket.as_deref(), catalog).await;
+        let configuration = configuration(id, "fires");
+        let log_bucket = expected.log_bucket.as_deref();
+        let (engine, _dir) = engine(&logs, log_bucket, configuration.as_deref(), catalog).await;
         let query = catalog.get(id).map_err(|e| e.report()).unwrap();
         let found = run(&engine, &[job(query, id, &expected)]).await;
         let mut wrong = Vec::new();
@@ -232,7 +257,9 @@ fn what_should_fire_fires() {
 fn what_should_be_quiet_is_quiet() {
     for_each(async |catalog, id| {
         let expected = expected(id);
-        let (engine, _dir) = engine(&logs(id, "quiet"), expected.log_bucket.as_deref(), catalog).await;
+        let configuration = configuration(id, "quiet");
+        let log_bucket = expected.log_bucket.as_deref();
+        let (engine, _dir) = engine(&logs(id, "quiet"), log_bucket, configuration.as_deref(), catalog).await;
         materialise(&engine, catalog).await;
         let all = Selection::default().choose(catalog).map_err(|e| e.report()).unwrap();
         let jobs: Vec<Job> = all.into_iter().map(|query| job(query, id, &expected)).collect();
@@ -258,15 +285,15 @@ fn any_params(query: &SavedQuery) -> Params {
     Params::bind(query, &given).unwrap_or_else(|e| panic!("{}: {}", query.id, e.report()))
 }
 
-/// Every saved query on a lake of these lines.
-fn run_all(lines: &[Vec<u8>]) {
+/// Every saved query on a lake of these lines and this configuration.
+fn run_all(lines: &[Vec<u8>], configuration: Option<&Path>) {
     let catalog = Catalog::load(None).map_err(|e| e.report()).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let logs = dir.path().join("2026-03-01-10-00-00-0123456789ABCDEF");
     let text: Vec<u8> = lines.iter().flat_map(|line| [line.as_slice(), b"\n"].concat()).collect();
     std::fs::write(&logs, text).unwrap();
     runtime().block_on(async {
-        let (engine, _dir) = engine(&logs, Some("amzn-s3-demo-logs"), &catalog).await;
+        let (engine, _dir) = engine(&logs, Some("amzn-s3-demo-logs"), configuration, &catalog).await;
         for query in catalog.iter() {
             let (sql, params) = match query.kind {
                 Kind::View => (format!("SELECT * FROM {}", query.id), Params::none()),
@@ -283,12 +310,12 @@ fn run_all(lines: &[Vec<u8>]) {
 
 #[test]
 fn every_saved_query_runs_on_an_empty_lake() {
-    run_all(&[]);
+    run_all(&[], None);
 }
 
 #[test]
 fn every_saved_query_runs_on_one_record() {
-    run_all(&[Spelled::new().line()]);
+    run_all(&[Spelled::new().line()], None);
 }
 
 #[test]
@@ -300,5 +327,22 @@ fn every_saved_query_runs_on_old_records_only() {
             .cut(18)
             .line()
     };
-    run_all(&[line("A000000000000001"), line("A000000000000002")]);
+    run_all(&[line("A000000000000001"), line("A000000000000002")], None);
+}
+
+#[test]
+fn every_saved_query_runs_on_an_audit_without_records() {
+    run_all(&[], configuration("config-delivery-broken", "fires").as_deref());
+}
+
+#[test]
+fn detections_of_the_configuration_have_one_in_their_samples() {
+    let catalog = Catalog::load(None).map_err(|e| e.report()).unwrap();
+    for query in catalog.of_kind(Kind::Detection).filter(|query| query.tags.iter().any(|tag| tag == "audit"))
+    {
+        assert!(query.id.starts_with("config-"), "{} is tagged audit", query.id);
+        for name in ["fires", "quiet"] {
+            assert!(configuration(&query.id, name).is_some(), "{} has no {name}.config.json", query.id);
+        }
+    }
 }

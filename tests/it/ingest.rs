@@ -15,7 +15,8 @@ use s3trail::batch::LineReader;
 use s3trail::generate::{self, Amount, Options};
 use s3trail::ingest::{IngestOptions, Silent, Summary, ingest};
 use s3trail::lake::{Lake, Table};
-use s3trail::source::Sources;
+use s3trail::source::{SourceOptions, Sources};
+use s3trail::stop::Stop;
 
 use crate::common;
 
@@ -33,8 +34,8 @@ fn words(paths: &[&Path]) -> Vec<String> {
 }
 
 async fn take_in(lake: &mut Lake, sources: &[&Path], options: &IngestOptions) -> Summary {
-    let sources = Sources::open(&words(sources)).map_err(|e| e.report()).unwrap();
-    ingest(Some(lake), sources, options, &Silent).await.map_err(|e| e.report()).unwrap()
+    let sources = Sources::files(&words(sources), &SourceOptions::default()).map_err(|e| e.report()).unwrap();
+    ingest(Some(lake), sources, options, &Silent, &Stop::new()).await.map_err(|e| e.report()).unwrap()
 }
 
 async fn open(dir: &Path) -> Lake {
@@ -232,7 +233,7 @@ fn compressed_objects_and_a_broken_one_beside_them() {
         let mut lake = open(&dir.path().join("lake")).await;
         let summary = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
         let mut failed: Vec<String> = summary
-            .failures
+            .failed
             .iter()
             .map(|f| Path::new(&f.place).file_name().unwrap().to_str().unwrap().to_owned())
             .collect();

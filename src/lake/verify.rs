@@ -1,0 +1,263 @@
+//! Whether a lake is sound: everything compared with everything. It only reads.
+//!
+//! Names of files and log objects go into sentences here, escaped: strangers chose some of them.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+use datafusion::prelude::SessionContext;
+use futures::{StreamExt, stream};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::maintain::Described;
+use super::{Lake, Table, Verification, store_error, task_error};
+use crate::error::{Error, ErrorKind, Result, escape_line};
+
+/// Problems of one kind listed by [`Lake::verify`]; a lake with more is not better known by listing them.
+const LISTED: usize = 1000;
+
+/// How often [`Lake::verify`] looks again when the tables disagree, since another process may be between two
+/// commits.
+const LOOKS: usize = 3;
+
+impl Lake {
+    /// Compares everything with everything: the ledger's numbers with the rows of the tables, every Parquet file
+    /// with its description (and reads it from end to end), the tables' last attempts with each other. Of side
+    /// tables, the files.
+    ///
+    /// # Errors
+    /// As [`Lake::refresh`]. What is wrong inside a readable lake is no error but a problem of the report.
+    pub async fn verify(&mut self) -> Result<Verification> {
+        let mut report = Verification::default();
+        for look in 1..=LOOKS {
+            self.refresh().await?;
+            let mut problems = self.compare_attempts().await?;
+            match self.compare_rows().await {
+                Ok((log_objects, differences)) => {
+                    report.log_objects = log_objects;
+                    problems.extend(differences);
+                }
+                Err(e) => problems.push(format!("The rows of the tables cannot be counted: {}.", e.report())),
+            }
+            report.problems = problems;
+            if report.problems.is_empty() || look == LOOKS {
+                break;
+            }
+            let patience = self.site.patience();
+            tokio::task::spawn_blocking(move || std::thread::sleep(patience)).await.map_err(task_error)?;
+        }
+        let mut files = Vec::new();
+        for table in Table::ALL {
+            files.extend(self.described(table.name(), &self.tables[table as usize])?);
+        }
+        for name in self.side_names().await? {
+            let described = match self.side_state(&name).await {
+                Ok(Some(delta)) => self.described(&name, &delta),
+                Ok(None) => continue,
+                Err(e) => Err(e),
+            };
+            match described {
+                Ok(described) => files.extend(described),
+                Err(e) => report.problems.push(format!("Side table {name} cannot be read: {}.", e.report())),
+            }
+        }
+        let mut checks = Vec::with_capacity(files.len());
+        for file in files {
+            checks.push(self.check(file));
+        }
+        // Where files have to be fetched, that is one after the other and a few at a time.
+        let mut checks = stream::iter(checks).buffered(self.site.reads_at_once());
+        while let Some((bytes, outcome)) = checks.next().await {
+            match outcome {
+                Ok(rows) => {
+                    report.read.add(bytes);
+                    report.rows += rows;
+                }
+                Err(problem) => report.problems.push(problem),
+            }
+        }
+        Ok(report)
+    }
+
+    /// Reads a file from end to end. The number of its rows, or what is wrong with it.
+    async fn check(&self, file: Described) -> (u64, Result<u64, String>) {
+        let bytes = file.bytes;
+        let Some(object) = &file.object else {
+            let path = escape_line(&file.path);
+            return (bytes, Err(format!("File {path} of {} has a path that leads nowhere.", file.table)));
+        };
+        let name = format!("File {} of {}", escape_line(&self.site.name(object)), file.table);
+        let local = match self.site.fetch(object).await {
+            Ok(local) => local,
+            Err(e) if e.kind() == ErrorKind::NotFound => return (bytes, Err(format!("{name} is missing."))),
+            Err(e) => return (bytes, Err(format!("{name} cannot be read: {}.", e.report()))),
+        };
+        let outcome = tokio::task::spawn_blocking(move || check_file(&name, local.path(), &file)).await;
+        (bytes, outcome.unwrap_or_else(|e| Err(format!("A file could not be checked: {e}."))))
+    }
+
+    /// Sources whose last attempt is not the same in all three tables.
+    async fn compare_attempts(&self) -> Result<Vec<String>> {
+        let intents = self.intents().await?;
+        let mut sources: BTreeSet<String> = intents.iter().map(|intent| intent.source_id.clone()).collect();
+        // When this fails, a file is damaged, and the problem is reported with the file.
+        let named = "SELECT DISTINCT source_id FROM log_objects UNION SELECT DISTINCT source_id FROM rejects";
+        for batch in self.sql(named).await.unwrap_or_default() {
+            let ids = text(batch.column(0))?;
+            let ids = ids.as_string::<i32>();
+            sources
+                .extend((0..ids.len()).filter(|row| ids.is_valid(*row)).map(|row| ids.value(row).to_owned()));
+        }
+        let mut problems = Vec::new();
+        for source in sources {
+            let logs = self.txn(Table::AccessLogs, &source).await?;
+            let rejects = self.txn(Table::Rejects, &source).await?;
+            let objects = self.txn(Table::LogObjects, &source).await?;
+            if logs == rejects && logs == objects {
+                continue;
+            }
+            let shown = |n: Option<i64>| n.map_or("none".to_owned(), |n| n.to_string());
+            let pending = intents.iter().any(|intent| intent.source_id == source && Some(intent.n) == logs);
+            let outlook = if pending { "the next ingest finishes it" } else { "its intent is missing" };
+            problems.push(format!(
+                "The last commit of source {} is attempt {} in access_logs, {} in rejects and {} in log_objects: {}.",
+                escape_line(&source),
+                shown(logs),
+                shown(rejects),
+                shown(objects),
+                outlook,
+            ));
+        }
+        Ok(problems)
+    }
+
+    /// The number of rows of the ledger, and every way in which the tables and it disagree.
+    async fn compare_rows(&self) -> Result<(u64, Vec<String>)> {
+        let mut problems = Vec::new();
+        let batches = self.sql("SELECT count(*) AS n FROM log_objects").await?;
+        let log_objects =
+            batches.first().map_or(0, |batch| batch.column(0).as_primitive::<Int64Type>().value(0));
+
+        let limit = LISTED + 1;
+        let sums = format!(
+            "SELECT log_bucket, log_key, lines, records, rejects, duplicates FROM log_objects
+             WHERE lines <> records + rejects + duplicates ORDER BY log_bucket, log_key LIMIT {limit}"
+        );
+        list(&mut problems, &self.sql(&sums).await?, |object, [lines, records, rejects, duplicates]| {
+            format!(
+                "Log object {object}: its {lines} lines are not its {records} records, {rejects} rejects and \
+                 {duplicates} duplicates."
+            )
+        })?;
+
+        let twice = format!(
+            "SELECT log_bucket, log_key, count(*) AS times, 0 AS b, 0 AS c, 0 AS d FROM log_objects
+             GROUP BY log_bucket, log_key, etag HAVING count(*) > 1 ORDER BY log_bucket, log_key LIMIT {limit}"
+        );
+        list(&mut problems, &self.sql(&twice).await?, |object, [times, ..]| {
+            format!("Log object {object} was taken in {times} times.")
+        })?;
+
+        // One key may have several rows in the ledger, with different etags, so it is the sums that must agree.
+        let counts = format!(
+            "SELECT log_bucket, log_key, sum(a) AS w, sum(b) AS x, sum(c) AS y, sum(d) AS z FROM (
+                 SELECT log_bucket, log_key, records AS a, 0 AS b, rejects AS c, 0 AS d FROM log_objects
+                 UNION ALL
+                 SELECT log_bucket, log_key, 0 AS a, count(*) AS b, 0 AS c, 0 AS d FROM access_logs
+                 GROUP BY log_bucket, log_key
+                 UNION ALL
+                 SELECT log_bucket, log_key, 0 AS a, 0 AS b, 0 AS c, count(*) AS d FROM rejects
+                 GROUP BY log_bucket, log_key
+             ) AS counted
+             GROUP BY log_bucket, log_key HAVING sum(a) <> sum(b) OR sum(c) <> sum(d)
+             ORDER BY log_bucket, log_key LIMIT {limit}"
+        );
+        list(&mut problems, &self.sql(&counts).await?, |object, [records, logs, rejects, lines]| {
+            format!(
+                "Log object {object}: the ledger has {records} records and {rejects} rejects, access_logs has \
+                 {logs} rows and rejects has {lines}."
+            )
+        })?;
+        Ok((u64::try_from(log_objects).unwrap_or(0), problems))
+    }
+
+    pub(super) async fn sql(&self, query: &str) -> Result<Vec<RecordBatch>> {
+        let failed = |e| store_error("read the tables", self.location(), e);
+        let context = SessionContext::new();
+        for table in Table::ALL {
+            context.register_table(table.name(), self.provider(table).await?).map_err(failed)?;
+        }
+        context.sql(query).await.map_err(failed)?.collect().await.map_err(failed)
+    }
+}
+
+/// Appends a sentence for each row (log bucket, log key, four numbers), up to [`LISTED`].
+fn list(
+    problems: &mut Vec<String>,
+    batches: &[RecordBatch],
+    sentence: impl Fn(&str, [i64; 4]) -> String,
+) -> Result<()> {
+    let mut listed = 0;
+    for batch in batches {
+        let (buckets, keys) = (text(batch.column(0))?, text(batch.column(1))?);
+        let (buckets, keys) = (buckets.as_string::<i32>(), keys.as_string::<i32>());
+        for row in 0..batch.num_rows() {
+            if listed == LISTED {
+                problems.push(format!("There are more than {LISTED} of these; the others are not listed."));
+                return Ok(());
+            }
+            let number = |column: usize| {
+                let numbers = batch.column(column).as_primitive_opt::<Int64Type>();
+                numbers.filter(|numbers| numbers.is_valid(row)).map_or(0, |numbers| numbers.value(row))
+            };
+            let key =
+                if keys.is_valid(row) { escape_line(keys.value(row)) } else { "without a key".to_owned() };
+            let object = match buckets.is_valid(row) {
+                true => format!("{}/{key}", escape_line(buckets.value(row))),
+                false => key,
+            };
+            problems.push(sentence(&object, [number(2), number(3), number(4), number(5)]));
+            listed += 1;
+        }
+    }
+    Ok(())
+}
+
+fn text(column: &ArrayRef) -> Result<ArrayRef> {
+    cast(column, &DataType::Utf8)
+        .map_err(|e| Error::new(ErrorKind::Internal, "a text column holds no text").with_source(e))
+}
+
+fn check_file(name: &str, path: &Path, file: &Described) -> Result<u64, String> {
+    let found = match std::fs::metadata(path) {
+        Ok(found) => found.len(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(format!("{name} is missing.")),
+        Err(e) => return Err(format!("{name} cannot be read: {e}.")),
+    };
+    if found != file.bytes {
+        return Err(format!("{name} has {found} bytes and should have {}.", file.bytes));
+    }
+    // Damaged pages have made decoders panic before; that too is an answer.
+    let rows = match catch_unwind(AssertUnwindSafe(|| read_rows(path))) {
+        Ok(Ok(rows)) => rows,
+        Ok(Err(e)) => return Err(format!("{name} is damaged: {}.", escape_line(&e.to_string()))),
+        Err(_) => return Err(format!("{name} is damaged: its pages cannot be decoded.")),
+    };
+    match file.rows {
+        Some(stated) if stated != rows => Err(format!("{name} has {rows} rows and should have {stated}.")),
+        _ => Ok(rows),
+    }
+}
+
+fn read_rows(path: &Path) -> std::result::Result<u64, Box<dyn std::error::Error>> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path)?)?.build()?;
+    let mut rows = 0;
+    for batch in reader {
+        rows += batch?.num_rows() as u64;
+    }
+    Ok(rows)
+}
