@@ -6,28 +6,40 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// A file in the making; the old one of its name stays until it is kept.
+/// A file in the making; the old one of its name stays until it is kept. What is no regular file (`/dev/null`, a
+/// named pipe) is written to and stays what it is.
 pub(super) struct NewFile {
     path: PathBuf,
-    temporary: tempfile::NamedTempFile,
+    /// `None` where there is nothing to put into place.
+    temporary: Option<tempfile::NamedTempFile>,
 }
 
 impl NewFile {
     pub fn create(path: &Path) -> Result<NewFile> {
+        // Behind a link, the file that it leads to is replaced, not the link.
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        if std::fs::metadata(&path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+            return Ok(NewFile { path, temporary: None });
+        }
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let temporary =
             tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::io("create file in", folder, e))?;
-        Ok(NewFile { path: path.to_owned(), temporary })
+        Ok(NewFile { path, temporary: Some(temporary) })
     }
 
     pub fn writer(&self) -> Result<File> {
-        self.temporary.reopen().map_err(|e| Error::io("write", &self.path, e))
+        match &self.temporary {
+            Some(temporary) => temporary.reopen(),
+            None => File::options().write(true).open(&self.path),
+        }
+        .map_err(|e| Error::io("write", &self.path, e))
     }
 
     /// Puts the file in its place.
     pub fn keep(self) -> Result<()> {
         use std::os::unix::fs::PermissionsExt;
-        let file = self.temporary.persist(&self.path).map_err(|e| Error::io("write", &self.path, e.error))?;
+        let Some(temporary) = self.temporary else { return Ok(()) };
+        let file = temporary.persist(&self.path).map_err(|e| Error::io("write", &self.path, e.error))?;
         // Temporary files are private; a result is as readable as any new file. Not worth failing for.
         let _ = file.set_permissions(std::fs::Permissions::from_mode(0o644));
         Ok(())

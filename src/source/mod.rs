@@ -212,6 +212,7 @@ impl Sources {
 
     /// What to keep for the next run, once all that was found is in the lake but for `left_over`: see [`s3::Cursor`].
     /// `None` when the listing was not complete, or nothing needs keeping.
+    #[cfg_attr(not(feature = "s3"), allow(unused_variables, reason = "only buckets leave something"))]
     pub fn cursor(&self, left_over: &[LogObject]) -> Option<Vec<u8>> {
         match self {
             Sources::Files(_) => None,

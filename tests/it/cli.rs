@@ -297,6 +297,33 @@ fn answers_go_to_files_whole_or_not_at_all() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
+/// `-o /dev/null` of a privileged user must not make a file of it; a stand-in for it here.
+#[test]
+fn what_is_no_file_is_written_to_and_stays_what_it_is() {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::FileTypeExt;
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    let name = std::ffi::CString::new(pipe.as_os_str().as_bytes()).unwrap();
+    // SAFETY: the name is a C string that outlives the call.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let reader = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read_to_string(pipe).unwrap()
+    });
+    answer(&["query", "SELECT 1 AS one", "--format", "csv", "--lake", lake(), "-o", pipe.to_str().unwrap()]);
+    assert_eq!(reader.join().unwrap(), "one\n1\n");
+    assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+
+    // Behind a link, it is the file that is replaced.
+    let (file, link) = (dir.path().join("file.csv"), dir.path().join("link.csv"));
+    fs::write(&file, "old").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    answer(&["query", "SELECT 2 AS two", "--format", "csv", "--lake", lake(), "-o", link.to_str().unwrap()]);
+    assert!(fs::symlink_metadata(&link).unwrap().file_type().is_symlink());
+    assert_eq!(fs::read_to_string(&file).unwrap(), "two\n2\n");
+}
+
 #[test]
 fn a_reader_that_leaves_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_s3trail"))

@@ -473,13 +473,15 @@ fn two_runs_into_a_lake_in_a_bucket_take_each_record_once() {
     assert!(keys.iter().all(|key| !key.contains("/intents/")), "{keys:#?}");
 }
 
-/// Log objects of `generate` in two layouts over two months, in one bucket.
-fn load_generated(world: &World) -> u64 {
+/// Log objects of `generate` in two layouts over two months, in one bucket; so many records of each layout.
+fn load_generated(world: &World, records: u64, records_per_object: u64) -> u64 {
     let start = date(60).to_string();
+    let (records, each) = (records.to_string(), records_per_object.to_string());
     let mut objects = 0;
     for (layout, seed) in [("simple", "1"), ("event-time", "2")] {
         let out = world.dir.path().join(layout);
-        let args = ["generate", "--records", "400", "--records-per-object", "3", "--days", "59", "--quiet"];
+        let args =
+            ["generate", "--records", &records, "--records-per-object", &each, "--days", "59", "--quiet"];
         let generated = Command::new(env!("CARGO_BIN_EXE_s3trail"))
             .args(args)
             .args(["--layout", layout, "--seed", seed, "--start", &start, "-o"])
@@ -505,7 +507,7 @@ fn tables(world: &World, lake: &str) -> [String; 2] {
 fn killed_runs_through_a_bad_network_come_to_the_same_tables() {
     let world = World::new();
     world.server.create_bucket(LAKE);
-    let objects = load_generated(&world);
+    let objects = load_generated(&world, 400, 3);
     let rest = ["--commit-bytes", "20kB"];
     let undisturbed = world.lake();
     assert_eq!(world.ingest_into(&undisturbed, &rest).objects(), objects);
@@ -532,4 +534,142 @@ fn killed_runs_through_a_bad_network_come_to_the_same_tables() {
         assert_eq!(clean.code, Some(0), "after {reads} reads: {clean:#?}");
         assert!(tables(&world, &lake) == expected, "after {reads} of {objects} reads");
     }
+}
+
+/// A small logging bucket at its real size. `cargo test -- --ignored twenty_thousand`
+#[test]
+#[ignore = "takes minutes"]
+fn twenty_thousand_objects_with_late_and_repeated_ones() {
+    let world = World::new();
+    let server = &world.server;
+    let mut objects = load_generated(&world, 10_000, 1);
+    // Delivered again: the same bytes under other names.
+    let keys = server.keys(LOGS);
+    let again: Vec<&String> = keys.iter().step_by(keys.len() / 100).take(100).collect();
+    for (n, key) in again.iter().enumerate() {
+        let body = server.get(LOGS, key).unwrap();
+        server.put(LOGS, &simple(30, 1, 0xD000_0000 + n as u64), body);
+    }
+    objects += 100;
+    let first = world.ingest(&[]);
+    println!("{objects} objects: {:#}", first.summary);
+    assert_eq!(first.objects(), objects);
+    assert!(first.count("duplicates") >= 100, "{first:#?}");
+    let records = first.count("records");
+    assert_eq!(records + first.count("duplicates") + first.count("rejects"), first.count("lines"));
+    let verified = || {
+        let output =
+            world.command(&server.endpoint(), &["lake", "verify", "--lake", &world.lake()]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    };
+    verified();
+
+    server.reset_counts();
+    let second = world.ingest(&[]);
+    assert_eq!((second.objects(), server.requests().get), (0, 0));
+    println!("second run: {:?} in {} s", server.requests(), second.summary["seconds"]);
+    // Of 59 days the newest two of one layout, eleven of the other, and a first page.
+    assert!((server.requests().listed as u64) < objects / 3, "{:?}", server.requests());
+    verified();
+
+    for n in 0..500 {
+        world.deliver(event(2 + n % 8, "amzn-s3-demo-bucket", 0xE000_0000 + n), 0, 1);
+    }
+    let late = world.ingest(&["--full-scan-every", "365d"]);
+    assert_eq!((late.objects(), late.count("records")), (500, 500));
+    verified();
+    let rows: Value =
+        serde_json::from_str(&world.query(&world.lake(), "SELECT count(*) AS rows FROM access_logs"))
+            .unwrap();
+    assert_eq!(rows["rows"].as_u64(), Some(records + 500));
+}
+
+/// `cargo test -- --ignored ten_thousand`
+#[test]
+#[ignore = "takes minutes"]
+fn ten_thousand_objects_through_faults_and_kills() {
+    let world = World::new();
+    let objects = load_generated(&world, 10_000, 2);
+    assert!(objects >= 9_000, "{objects}");
+    let rest = ["--commit-bytes", "300kB"];
+    let undisturbed = world.lake();
+    assert_eq!(world.ingest_into(&undisturbed, &rest).objects(), objects);
+    let expected = tables(&world, &undisturbed);
+    let source = format!("s3://{LOGS}/logs/");
+    let lake = world.dir.path().join("disturbed").to_str().unwrap().to_owned();
+    let mut faults = 0;
+    for step in 1..=20u64 {
+        let proxy = FaultProxy::start(&world.server.endpoint(), step, Faults::each(0.05));
+        world.server.reset_counts();
+        let mut run = world.ingest_command(&proxy.endpoint(), &source, &lake, &rest);
+        let mut child = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // By how far it has come: a twentieth more or less of all that there is to read.
+        let reads = (objects / 40 + step * 7_919 % (objects / 20)) as usize;
+        while world.server.requests().get < reads && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        faults += proxy.counts().values().sum::<u64>();
+    }
+    let clean = world.ingest_into(&lake, &rest);
+    println!("{objects} objects, {faults} faults, 20 kills; the clean run took {}", clean.count("objects"));
+    assert_eq!(clean.code, Some(0), "{clean:#?}");
+    assert!(tables(&world, &lake) == expected);
+    assert!(faults > 100, "{faults}");
+}
+
+/// `cargo test -- --ignored watched_for_two_minutes`
+#[test]
+#[ignore = "takes minutes"]
+fn a_bucket_watched_for_two_minutes() {
+    use std::io::{Read, Write};
+    let world = World::new();
+    world.deliver_daily(3);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let source = format!("s3://{LOGS}/logs/");
+    let rest = ["--watch", "2s", "--metrics", &address];
+    let mut run = world.ingest_command(&world.server.endpoint(), &source, &world.lake(), &rest);
+    let child = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let metric = |name: &str| -> Option<f64> {
+        let mut stream = std::net::TcpStream::connect(&address).ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    };
+    let resident = || -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+    };
+    let begun = std::time::Instant::now();
+    let (mut delivered, mut lags, mut early, mut late) = (3u64, Vec::new(), Vec::new(), Vec::new());
+    while begun.elapsed() < Duration::from_secs(120) {
+        let key = format!("logs/{}-{:016X}", Utc::now().format("%Y-%m-%d-%H-%M-%S"), 0xA000_0000 + delivered);
+        world.server.put(LOGS, &key, world.lines(0, 2));
+        delivered += 1;
+        if delivered.is_multiple_of(10) && begun.elapsed() > Duration::from_secs(10) {
+            lags.extend(metric("s3trail_lag_seconds "));
+            let half = if begun.elapsed() < Duration::from_secs(60) { &mut early } else { &mut late };
+            half.push(resident());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // SAFETY: the process is our child and not waited for yet.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    world.ingest(&[]);
+    world.assert_holds(&world.lake(), 3 + (delivered - 3) * 2);
+    lags.sort_by(f64::total_cmp);
+    let (median, worst) = (lags[lags.len() / 2], lags[lags.len() - 1]);
+    println!(
+        "{delivered} objects; lag median {median} s, worst {worst} s; resident {:?} kB, then {:?} kB",
+        early.iter().max(),
+        late.iter().max()
+    );
+    assert!(median < 4.0, "{lags:?}");
+    assert!(late.iter().max().unwrap() * 10 < early.iter().max().unwrap() * 12, "{early:?} {late:?}");
 }
