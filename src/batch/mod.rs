@@ -185,7 +185,7 @@ impl Batcher {
             Some(at) => at,
             None => {
                 // Only the first date is likely to fill the whole chunk.
-                let capacity = if self.dates.is_empty() { self.capacity } else { 16 };
+                let capacity = if self.dates.is_empty() { self.capacity } else { 4 };
                 self.dates.push((date, Columns::with_capacity(capacity)));
                 self.dates.len() - 1
             }

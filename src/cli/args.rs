@@ -381,6 +381,21 @@ pub(super) enum LakeCommand {
     /// Check that nothing is lost: every log object's lines are accounted for, every file present and readable
     #[command(after_help = "Exit code 2 when anything is wrong; each problem is one line.")]
     Verify(LakeTarget),
+    /// Make few sorted part files of a day's many small ones, and remove records that were delivered twice
+    #[command(after_help = COMPACT_HELP)]
+    Compact(CompactArgs),
+    /// Remove the records of days long gone; their log objects stay known, and are not taken in again
+    #[command(after_help = EXPIRE_HELP)]
+    Expire {
+        #[command(flatten)]
+        target: LakeTarget,
+        /// Days that ended at least so long ago (UTC), in whole days
+        #[arg(long, value_name = "TIME", value_parser = whole_days)]
+        older_than: u32,
+        /// Say what would be removed, remove nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Remove files that no table refers to: remains of runs that were cut short
     Vacuum {
         #[command(flatten)]
@@ -392,6 +407,53 @@ pub(super) enum LakeCommand {
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompactArgs {
+    #[command(flatten)]
+    pub target: LakeTarget,
+    /// A part file ends when it has so many bytes of Parquet
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size)]
+    pub target_size: u64,
+    /// Leave days with fewer part files alone
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..))]
+    pub min_files: u32,
+    /// Also the day that is not over yet (UTC), and records without a time
+    #[arg(long)]
+    pub open_days: bool,
+    /// Memory for sorting a day; what needs more is spilled to TMPDIR
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size)]
+    pub max_memory: u64,
+    /// Say what would be rewritten and how many duplicates there are, change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+const COMPACT_HELP: &str = "\
+Examples:
+  s3trail lake compact --lake lake --dry-run
+  s3trail lake compact --lake lake && s3trail lake vacuum --lake lake --older-than 7d
+
+Only days that got new part files since the last time are rewritten. Queries and ingests may run beside it; the files
+that were replaced serve older readers until `lake vacuum` removes them. A run that was cut short has done whole days:
+run it again to go on.";
+
+const EXPIRE_HELP: &str = "\
+Examples:
+  s3trail lake expire --lake lake --older-than 400d --dry-run
+  s3trail lake expire --lake lake --older-than 400d && s3trail lake vacuum --lake lake
+
+The files are removed by the next `lake vacuum`. Rejects and records without a time do not expire.";
+
+/// `400d` or another time of whole days.
+fn whole_days(text: &str) -> Result<u32, String> {
+    const DAY: u64 = 24 * 60 * 60;
+    let seconds = duration(text)?.as_secs();
+    match u32::try_from(seconds / DAY) {
+        Ok(days) if days > 0 && seconds % DAY == 0 => Ok(days),
+        _ => Err("write whole days, such as 400d".to_owned()),
+    }
 }
 
 fn param(text: &str) -> Result<(String, String), String> {
@@ -485,5 +547,7 @@ mod tests {
         assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
         assert!(duration("d").is_err() && duration("99999999999999999999d").is_err());
+        assert_eq!(whole_days("400d"), Ok(400));
+        assert!(whole_days("36h").is_err() && whole_days("0d").is_err());
     }
 }

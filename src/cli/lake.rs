@@ -1,20 +1,39 @@
-//! `s3trail lake`: status, verify, vacuum.
+//! `s3trail lake`: status, verify, compact, expire, vacuum.
 
 use std::process::ExitCode;
 
-use super::args::{LakeArgs, LakeCommand, LakeTarget};
+use super::args::{CompactArgs, LakeArgs, LakeCommand, LakeTarget};
 use super::ingest::lake_location;
 use super::settings::Settings;
 use super::shared::open_lake;
 use super::{TROUBLE, Ui};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lake::Lake;
+use crate::lake::compact::LEAST_MEMORY;
+use crate::lake::{CompactOptions, Lake};
 use crate::report::text;
 
 pub(super) async fn run(args: LakeArgs, settings: &Settings, ui: &Ui) -> Result<ExitCode> {
     match args.command {
         LakeCommand::Status(target) => status(&target, settings, ui).await,
         LakeCommand::Verify(target) => verify(&target, settings, ui).await,
+        LakeCommand::Compact(args) => compact(&args, settings, ui).await,
+        LakeCommand::Expire { target, older_than, dry_run } => {
+            let mut lake = open(&target, settings, ui).await?;
+            let expired = lake.expire(older_than, dry_run).await?;
+            if target.json {
+                return print_json(&expired);
+            }
+            println!(
+                "{} {} of {} before {} ({}, {})",
+                if dry_run { "would remove" } else { "removed" },
+                expired.records.map_or("records".to_owned(), |records| text::counted(records, "record")),
+                text::counted(expired.days, "day"),
+                expired.before,
+                text::counted(expired.removed.files, "part file"),
+                text::bytes(expired.removed.bytes),
+            );
+            Ok(ExitCode::SUCCESS)
+        }
         LakeCommand::Vacuum { target, older_than, dry_run } => {
             let mut lake = open(&target, settings, ui).await?;
             let vacuumed = lake.vacuum(older_than, dry_run).await?;
@@ -31,6 +50,46 @@ pub(super) async fn run(args: LakeArgs, settings: &Settings, ui: &Ui) -> Result<
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+async fn compact(args: &CompactArgs, settings: &Settings, ui: &Ui) -> Result<ExitCode> {
+    let options = CompactOptions {
+        target_bytes: args.target_size,
+        min_files: args.min_files as usize,
+        open_days: args.open_days,
+        memory_bytes: usize::try_from(args.max_memory).unwrap_or(usize::MAX),
+        dry_run: args.dry_run,
+    };
+    if options.memory_bytes < LEAST_MEMORY {
+        return Err(Error::usage("sorting needs more memory than that")
+            .with_context("--max-memory", text::bytes(args.max_memory))
+            .with_hint(format!("give at least {}", text::bytes(LEAST_MEMORY as u64))));
+    }
+    let mut lake = open(&args.target, settings, ui).await?;
+    let ui = *ui;
+    let told = move |day: &str, files: u64, bytes: u64| {
+        ui.say(&format!("{day}: {} of {}", text::counted(files, "part file"), text::bytes(bytes)));
+    };
+    let done = lake.compact(&options, &told).await?;
+    if args.target.json {
+        return print_json(&done);
+    }
+    let (replaced, written) = (done.replaced, done.written);
+    let (days, files) = (text::counted(done.days, "day"), text::counted(replaced.files, "file"));
+    let duplicates = text::counted(done.duplicates, "duplicate record");
+    match args.dry_run {
+        true => println!(
+            "would rewrite {days}: {files} ({}); would remove {duplicates}",
+            text::bytes(replaced.bytes)
+        ),
+        false => println!(
+            "rewrote {days}: {files} ({}) are now {} ({}); removed {duplicates}",
+            text::bytes(replaced.bytes),
+            text::count(written.files),
+            text::bytes(written.bytes),
+        ),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn open(target: &LakeTarget, settings: &Settings, ui: &Ui) -> Result<Lake> {

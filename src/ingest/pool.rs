@@ -14,6 +14,12 @@ use crate::batch::DateBatch;
 use crate::lake::encode::PartWriter;
 use crate::record::Field;
 
+/// What a batch costs beside its text: the room that its columns keep. Counts where a chunk has many dates.
+const BATCH_BYTES: u64 = 4 << 10;
+
+/// Part files open at a time: each holds a file descriptor, of which processes usually have 1,024.
+const OPEN_PARTS: usize = 200;
+
 /// A part file in the making.
 #[derive(Debug)]
 pub(super) struct OpenPart {
@@ -79,10 +85,11 @@ impl Pool {
             if batch.num_rows() == 0 {
                 continue;
             }
+            let bytes = text_bytes + BATCH_BYTES;
             let date = waiting.dates.entry(event_date).or_default();
             date.batches.push(batch);
-            date.bytes += text_bytes;
-            waiting.bytes += text_bytes;
+            date.bytes += bytes;
+            waiting.bytes += bytes;
             if date.bytes >= self.group_bytes {
                 waiting.bytes -= date.bytes;
                 due.push(date.group(event_date));
@@ -97,9 +104,18 @@ impl Pool {
         due
     }
 
-    /// Takes back a part file that is not full.
-    pub fn give_back(&self, event_date: Option<i32>, part: OpenPart) {
-        self.lock().dates.entry(event_date).or_default().parts.push(part);
+    /// Takes back a part file that is not full. When too many are open, the largest is returned, to be ended.
+    pub fn give_back(&self, event_date: Option<i32>, part: OpenPart) -> Option<OpenPart> {
+        let waiting = &mut *self.lock();
+        waiting.dates.entry(event_date).or_default().parts.push(part);
+        let open: usize = waiting.dates.values().map(|date| date.parts.len()).sum();
+        if open <= OPEN_PARTS {
+            return None;
+        }
+        let largest = |date: &&mut Date| date.parts.iter().map(|part| part.bytes).max();
+        let date = waiting.dates.values_mut().max_by_key(largest)?;
+        let at = (0..date.parts.len()).max_by_key(|at| date.parts[*at].bytes)?;
+        Some(date.parts.swap_remove(at))
     }
 
     /// Everything that still waits, cut so that `ways` threads have about the same to do.

@@ -21,6 +21,13 @@ pub(super) struct RejectRow {
     pub line: Vec<u8>,
 }
 
+impl RejectRow {
+    /// What the row costs while it waits, roughly.
+    pub fn memory_bytes(&self) -> usize {
+        self.line.len() + self.reason.len() + 128
+    }
+}
+
 /// One row of the ledger.
 #[derive(Debug, Default, Clone)]
 pub(super) struct ObjectRow {

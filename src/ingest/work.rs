@@ -34,6 +34,8 @@ use crate::stop::Stop;
 pub(super) const BLOCK: u64 = 1 << 20;
 /// Objects up to this size are read whole, several into one chunk.
 const SMALL: u64 = 2 * BLOCK;
+/// Text of small objects parsed at a time: where they were compressed, more than [`BLOCK`].
+const SMALL_CHUNK: usize = 4 * BLOCK as usize;
 /// Objects read by one task.
 pub(super) const GROUP: usize = 1024;
 /// Bytes of text encoded as one row group: what two threads hold of it stays small, and dictionaries still pay.
@@ -115,8 +117,20 @@ pub(super) struct Work<'a> {
 #[derive(Debug, Default)]
 struct State {
     row: ObjectRow,
+    /// Hashes of the blocks of a large object, whose etag is made of them at the end.
     blocks: Vec<u128>,
+    /// Bytes of text in those blocks.
+    text_len: u64,
     accepted: bool,
+}
+
+/// What is known of a log object before it is parsed.
+enum Novelty {
+    New,
+    /// The ledger has it, or it was met before in this batch.
+    Known,
+    /// The ledger has a copy of it under another name: all its lines are duplicates.
+    Copied,
 }
 
 /// Part of a chunk that holds bytes of one object.
@@ -173,6 +187,10 @@ pub(super) fn run(order: &Order<'_>) -> (Vec<PartFile>, Result<Done, Trouble>) {
         work.flush_rejects(0);
     }
     let ledger_part = if work.stopped() { Ok(()) } else { work.encode_ledger() };
+    // Whoever asked to stop meanwhile has cut the encoding short: what there is must not be committed.
+    if work.stop_asked.is_requested() {
+        work.trouble(Trouble::Stopped);
+    }
     let Work { parts, states, quirks, known, failures, is_cut_off, trouble, .. } = work;
     let parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(trouble) = trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -207,7 +225,6 @@ fn object_row(object: &LogObject) -> ObjectRow {
         last_modified_us: modified.map(|d| d.as_micros() as i64),
         layout: info.layout.name(),
         delivered_at_us: info.delivered_at.map(|s| s * 1_000_000),
-        source_bucket: info.source_bucket.map(str::to_owned),
         ..ObjectRow::default()
     }
 }
@@ -289,10 +306,17 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Whether the object is new; then it is noted as taken.
-    fn accept(&self, object: usize, etag: String) -> bool {
-        let key = &self.objects[object].key;
+    /// Whether the object is new; then it is noted as taken. Its content is told apart by `of_content`, its hash, or
+    /// else by the etag that the source gave.
+    fn accept(&self, object: usize, of_content: impl FnOnce() -> String) -> Novelty {
+        let LogObject { key, etag: given, .. } = &self.objects[object];
         let bucket = self.common.log_bucket;
+        let given = given.as_ref().filter(|etag| !etag.is_empty());
+        let mut of_content = Some(of_content);
+        let etag = match given {
+            Some(etag) => etag.clone(),
+            None => of_content.take().map(|hash| hash()).unwrap_or_default(),
+        };
         let is_new = !self.ledger.contains(bucket, key, &etag) && {
             let mut taken = lock(&self.taken);
             let is_new = !taken.contains(bucket, key, &etag);
@@ -301,14 +325,26 @@ impl<'a> Work<'a> {
             }
             is_new
         };
-        if is_new {
-            let mut state = lock(&self.states[object]);
-            state.row.etag = etag;
-            state.accepted = true;
-        } else {
+        if !is_new {
             self.known.fetch_add(1, Ordering::Relaxed);
+            return Novelty::Known;
         }
-        is_new
+        let mut state = lock(&self.states[object]);
+        state.row.etag = etag;
+        state.accepted = true;
+        // A copy of it may have come from a local folder, under the hash of its content.
+        let copied = of_content.filter(|_| !self.ledger.is_empty());
+        match copied.is_some_and(|hash| self.ledger.contains(bucket, key, &hash())) {
+            true => Novelty::Copied,
+            false => Novelty::New,
+        }
+    }
+
+    /// Notes an object whose lines the lake has from a copy of it.
+    fn only_duplicates(&self, object: usize, lines: u64) {
+        let row = &mut lock(&self.states[object]).row;
+        row.lines = lines;
+        row.duplicates = lines;
     }
 
     /// Reads small files into one chunk.
@@ -371,22 +407,33 @@ impl<'a> Work<'a> {
                 }
             }
             let text = &chunk[from..];
-            let len = text.len() as u64;
-            if !self.accept(object, self.etag_of(object, || etag(&block_hashes(text), len))) {
+            if !self.is_new_text(object, text) {
+                let len = text.len() as u64;
                 chunk.truncate(from);
                 self.progress.add(len, 0, 0);
                 continue;
             }
             pieces.push(Piece { object, from, to: chunk.len(), offset: 0 });
+            // Objects are checked to be UTF-8 together: what ends one must not make a character with what begins
+            // the next.
+            chunk.push(b'\n');
+            // Compressed ones are larger than they seemed.
+            if chunk.len() > SMALL_CHUNK {
+                self.parse(Buffer::from_vec(std::mem::take(&mut chunk)), &std::mem::take(&mut pieces));
+            }
         }
         self.parse(Buffer::from_vec(chunk), &pieces);
     }
 
-    /// The etag that the source gave, or else that of the content.
-    fn etag_of(&self, object: usize, of_content: impl FnOnce() -> String) -> String {
-        match &self.objects[object].etag {
-            Some(etag) if !etag.is_empty() => etag.clone(),
-            _ => of_content(),
+    /// Whether an object that is in memory is new; when it is a copy, that is noted.
+    fn is_new_text(&self, object: usize, text: &[u8]) -> bool {
+        match self.accept(object, || etag(&block_hashes(text), text.len() as u64)) {
+            Novelty::New => true,
+            Novelty::Known => false,
+            Novelty::Copied => {
+                self.only_duplicates(object, split_lines(text).count() as u64);
+                false
+            }
         }
     }
 
@@ -428,36 +475,44 @@ impl<'a> Work<'a> {
     /// otherwise its hash comes with the reading.
     fn is_worth_reading(&self, object: usize, file: &File, len: u64) -> bool {
         let blocks = len.div_ceil(BLOCK) as usize;
-        if self.ledger.is_empty() && self.objects[object].etag.is_none() {
+        let LogObject { key, etag: given, .. } = &self.objects[object];
+        // The same file may have been named twice.
+        let is_alone = || self.objects.iter().filter(|other| other.key == *key).count() == 1;
+        if self.ledger.is_empty() && given.is_none() && is_alone() {
             let mut state = lock(&self.states[object]);
             state.blocks = vec![0; blocks];
+            state.text_len = len;
             state.accepted = true;
             return true;
         }
-        let hashes: Result<Vec<u128>, std::io::Error> = (0..blocks as u64)
+        let hashes: Result<Vec<(u128, u64)>, std::io::Error> = (0..blocks as u64)
             .into_par_iter()
             .map(|block| {
                 let start = block * BLOCK;
                 let mut bytes = vec![0; BLOCK.min(len - start) as usize];
                 file.read_exact_at(&mut bytes, start)?;
-                Ok(XxHash3_128::oneshot(&bytes))
+                let ends_open = start + BLOCK >= len && bytes.last() != Some(&b'\n');
+                let lines = memchr::memchr_iter(b'\n', &bytes).count() as u64 + u64::from(ends_open);
+                Ok((XxHash3_128::oneshot(&bytes), lines))
             })
             .collect();
-        match hashes {
-            Ok(hashes) => {
-                let is_new = self.accept(object, self.etag_of(object, || etag(&hashes, len)));
-                if is_new {
-                    lock(&self.states[object]).blocks = hashes;
-                } else {
-                    self.progress.add(len, 0, 0);
-                }
-                is_new
-            }
+        let (hashes, lines): (Vec<u128>, Vec<u64>) = match hashes {
+            Ok(hashes) => hashes.into_iter().unzip(),
             Err(e) => {
                 self.failed(object, self.unreadable(object, e));
-                false
+                return false;
             }
+        };
+        match self.accept(object, || etag(&hashes, len)) {
+            Novelty::New => {
+                lock(&self.states[object]).blocks = hashes;
+                return true;
+            }
+            Novelty::Known => {}
+            Novelty::Copied => self.only_duplicates(object, lines.iter().sum()),
         }
+        self.progress.add(len, 0, 0);
+        false
     }
 
     fn unreadable(&self, object: usize, source: std::io::Error) -> Failure {
@@ -469,9 +524,8 @@ impl<'a> Work<'a> {
 
     /// Parses a decoded object that is in memory.
     fn whole(&self, object: usize, bytes: Vec<u8>) {
-        let len = bytes.len() as u64;
-        if !self.accept(object, self.etag_of(object, || etag(&block_hashes(&bytes), len))) {
-            self.progress.add(len, 0, 0);
+        if !self.is_new_text(object, &bytes) {
+            self.progress.add(bytes.len() as u64, 0, 0);
             return;
         }
         let text = Buffer::from_vec(bytes);
@@ -479,6 +533,9 @@ impl<'a> Work<'a> {
         while from < text.len() {
             let end = (from + BLOCK as usize).min(text.len());
             let to = memchr::memchr(b'\n', &text[end..]).map_or(text.len(), |at| end + at + 1);
+            if to - from > MAX_LINE as usize {
+                return self.trouble(Trouble::Object(object, self.unreadable(object, endless_line())));
+            }
             let chunk = text.slice_with_length(from, to - from);
             self.parse(chunk, &[Piece { object, from: 0, to: to - from, offset: from as u64 }]);
             from = to;
@@ -516,8 +573,8 @@ impl<'a> Work<'a> {
             Err(e) => return self.fatal(e),
         };
         let mut quirks = [0u64; Quirk::ALL.len()];
-        let mut refused: Vec<RejectRow> = Vec::new();
-        let (mut all_records, mut all_rejects) = (0, 0);
+        let (mut refused, mut refused_bytes) = (Vec::new(), 0);
+        let (mut all_records, mut all_rejects, mut all_bytes) = (0, 0, 0);
         let mut record = Record::default();
         for piece in pieces {
             let key = &self.objects[piece.object].key;
@@ -526,19 +583,26 @@ impl<'a> Work<'a> {
             let (mut first, mut last): (Option<i64>, Option<i64>) = (None, None);
             let mut bucket: Option<&[u8]> = None;
             let text = &chunk[piece.from..piece.to];
+            all_bytes += text.len() as u64;
             let repeated = self.duplicates.repeated(split_lines(text).map(|line| line.text));
             for (mut line, repeated) in split_lines(text).zip(repeated) {
                 line.offset += piece.from;
                 lines += 1;
                 if let Err(reject) = parse_line(line.text, &mut record) {
                     rejects += 1;
-                    refused.push(RejectRow {
+                    let row = RejectRow {
                         object: piece.object,
                         offset: piece.offset + (line.offset - piece.from) as u64,
                         field: reject.field.name(),
                         reason: reject.reason(line.text),
                         line: line.text.to_vec(),
-                    });
+                    };
+                    refused_bytes += row.memory_bytes();
+                    refused.push(row);
+                    if refused_bytes > REJECT_BYTES {
+                        self.refuse(std::mem::take(&mut refused));
+                        refused_bytes = 0;
+                    }
                     continue;
                 }
                 if repeated {
@@ -572,7 +636,7 @@ impl<'a> Work<'a> {
                 total.fetch_add(seen, Ordering::Relaxed);
             }
         }
-        self.progress.add(chunk.len() as u64, all_records, all_rejects);
+        self.progress.add(all_bytes, all_records, all_rejects);
         if !refused.is_empty() {
             self.refuse(refused);
         }
@@ -606,7 +670,11 @@ impl<'a> Work<'a> {
         });
         match written {
             Ok(part) if part.bytes >= self.options.part_bytes => self.finish(part),
-            Ok(part) => self.pool.give_back(event_date, part),
+            Ok(part) => {
+                if let Some(part) = self.pool.give_back(event_date, part) {
+                    self.finish(part);
+                }
+            }
             Err(e) => self.fatal(e),
         }
     }
@@ -624,7 +692,7 @@ impl<'a> Work<'a> {
             for row in &refused {
                 self.progress.reject(&self.objects[row.object].key, row.offset, &row.reason);
             }
-            rejects.1 += refused.iter().map(|r| r.line.len() + r.reason.len() + 64).sum::<usize>();
+            rejects.1 += refused.iter().map(RejectRow::memory_bytes).sum::<usize>();
             rejects.0.extend(refused);
         }
         self.flush_rejects(REJECT_BYTES);
@@ -657,8 +725,12 @@ impl<'a> Work<'a> {
         for (state, object) in self.states.iter().zip(self.objects) {
             let mut state = lock(state);
             if state.accepted && state.row.etag.is_empty() {
-                state.row.etag = etag(&state.blocks, object.size);
+                state.row.etag = etag(&state.blocks, state.text_len);
                 lock(&self.taken).insert(self.common.log_bucket, &object.key, &state.row.etag);
+            }
+            // A log object without records still says by its key whose it is.
+            if state.row.source_bucket.is_none() {
+                state.row.source_bucket = layout::read_key(&object.key).source_bucket.map(str::to_owned);
             }
         }
         let states: Vec<_> = self.states.iter().map(lock).collect();
@@ -670,6 +742,11 @@ impl<'a> Work<'a> {
         lock(&self.parts).push(part);
         Ok(())
     }
+}
+
+#[cold]
+fn endless_line() -> std::io::Error {
+    std::io::Error::other("a line is longer than 64 MiB; this is no access log")
 }
 
 /// The bytes of the block at `start` and of the line that goes on behind it; where its first own line begins in
@@ -698,7 +775,7 @@ fn read_block(file: &File, start: u64, len: u64) -> std::io::Result<(Vec<u8>, Op
         if let Some(newline) = memchr::memchr(b'\n', &bytes[old..]) {
             bytes.truncate(old + newline + 1);
         } else if at - start > MAX_LINE {
-            return Err(std::io::Error::other("a line is longer than 64 MiB; this is no access log"));
+            return Err(endless_line());
         }
     }
     Ok((bytes, skip, hash))

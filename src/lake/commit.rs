@@ -39,17 +39,23 @@
 //!   Log housekeeping (checkpoints) may fail without consequence: the commit stands.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use chrono::Utc;
-use deltalake::kernel::{Action, Transaction};
+use deltalake::kernel::{Action, Remove, Transaction};
 
 use super::delta::{self, Append, Referenced};
-use super::intent::{Intent, StoredIntent, check_source_id, conflict, intents_folder};
+use super::intent::{Change, Intent, StoredIntent, check_source_id, conflict, intents_folder};
 use super::parts::add_action;
 use super::{Attempt, Lake, PartFile, Recovery, Table};
 use crate::error::{Error, ErrorKind, Result};
+
+/// The app id of the attempts that rewrite or remove what is there: one of them at a time.
+pub(super) const MAINTENANCE: &str = "maintenance";
+
+/// The `txn` app id of the last day before which records have expired, in days since the epoch.
+pub(super) const EXPIRED: &str = "s3trail-expired";
 
 /// How often a commit is tried again from a newer snapshot. deltalake itself retries 15 times in each round.
 pub(super) const ROUNDS: usize = 10;
@@ -149,8 +155,18 @@ impl Lake {
     /// [`Lake::recover`] to settle, as does giving up this future half-way; [`Lake::discard`] is safe to call in
     /// every case.
     pub async fn commit(&mut self, attempt: &Attempt, parts: &[PartFile]) -> Result<()> {
+        self.replace(attempt, parts, Change::default()).await
+    }
+
+    /// [`Lake::commit`] of files that take the place of others. Those must be live in the newest tables.
+    pub(super) async fn replace(
+        &mut self,
+        attempt: &Attempt,
+        parts: &[PartFile],
+        change: Change,
+    ) -> Result<()> {
         let covered = self.covered(&attempt.source_id).await?;
-        let intent = self.intent(attempt, parts)?;
+        let intent = self.intent(attempt, parts, change)?;
         if covered >= Some(attempt.n) {
             return Err(conflict(&intent));
         }
@@ -180,6 +196,17 @@ impl Lake {
                 self.delete_part(part).await?;
             }
         }
+        Ok(())
+    }
+
+    /// From here on the caller knows all that the source committed, as of the state in memory.
+    pub(super) async fn cover(&self, source_id: &str) -> Result<()> {
+        let newest = self.txn(Table::LogObjects, source_id).await?;
+        let own = &mut self.known().own;
+        match newest {
+            Some(n) => own.insert(source_id.to_owned(), n),
+            None => own.remove(source_id),
+        };
         Ok(())
     }
 
@@ -234,7 +261,8 @@ impl Lake {
                 }
                 Ok(Append::Again) => {}
                 Err(e) => {
-                    let is_final = self.site.is_local();
+                    // A conflict was seen before anything was sent.
+                    let is_final = self.site.is_local() || e.kind() == ErrorKind::Conflict;
                     return self.ask(intent, covered, e, is_final).await;
                 }
             }
@@ -322,7 +350,7 @@ impl Lake {
         let last = dead.iter().map(|intent| intent.n).max().max(decided);
         let attempt = Attempt { source_id: source_id.to_owned(), n: next_attempt(last)? };
         let covered = self.covered(source_id).await?;
-        let intent = self.intent(&attempt, &[])?;
+        let intent = self.intent(&attempt, &[], Change::default())?;
         match self.carry_out(&intent, decided).await {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::Conflict => return Ok(false),
@@ -372,12 +400,46 @@ impl Lake {
         self.check_parts(table, &intent.parts).await?;
         let mut actions = Vec::new();
         for part in intent.parts.iter().filter(|part| part.table == table) {
-            actions.push(Action::Add(add_action(part, intent.written_ms)?));
+            let mut add = add_action(part, intent.written_ms)?;
+            // Rows that only moved are none that a reader of changes has to see again.
+            add.data_change = intent.change.removed.is_empty() || table != Table::AccessLogs;
+            actions.push(Action::Add(add));
         }
-        let txn = Transaction::new(&intent.source_id, intent.n);
+        actions.extend(self.removals(table, intent)?.into_iter().map(Action::Remove));
+        let mut txns = vec![Transaction::new(&intent.source_id, intent.n)];
+        if let (Table::AccessLogs, Some(day)) = (table, intent.change.expired_before) {
+            txns.push(Transaction::new(EXPIRED, i64::from(day)));
+        }
         let site = Arc::clone(&self.site);
         let delta = &mut self.tables[table as usize];
-        delta::commit(site.as_ref(), delta, &table.definition()?, actions, Some(txn)).await
+        delta::commit(site.as_ref(), delta, &table.definition()?, actions, txns).await
+    }
+
+    /// What the intent takes out of the table. Each file must still be there: one that is gone was replaced by
+    /// somebody else, and its rows would be added twice.
+    fn removals(&self, table: Table, intent: &Intent) -> Result<Vec<Remove>> {
+        let wanted: HashSet<&str> = intent
+            .change
+            .removed
+            .iter()
+            .filter(|(of, _)| *of == table)
+            .map(|(_, path)| path.as_str())
+            .collect();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let live = self.state(table)?.log_data();
+        let found: Vec<Remove> = live
+            .iter()
+            .filter(|file| wanted.contains(file.path().as_ref()))
+            .map(|file| file.remove_action(intent.change.is_loss || table != Table::AccessLogs))
+            .collect();
+        if found.len() < wanted.len() {
+            return Err(Error::new(ErrorKind::Conflict, "files to be replaced are no longer in the table")
+                .with_context("table", table.name())
+                .with_hint("another program looks after this lake too; run again when it is done"));
+        }
+        Ok(found)
     }
 
     /// Makes one commit durable.

@@ -118,7 +118,8 @@ pub(super) async fn create(site: &dyn Site, definition: &Definition) -> Result<D
     Ok(delta)
 }
 
-/// One commit of new files (possibly none), from the state in memory, which is moved on.
+/// One commit of new files (possibly none), and of files that they replace, from the state in memory, which is moved
+/// on.
 ///
 /// # Errors
 /// Any error leaves open whether the commit took place; [`Append::Again`] is no error.
@@ -127,20 +128,25 @@ pub(super) async fn commit(
     delta: &mut DeltaTable,
     definition: &Definition,
     actions: Vec<Action>,
-    txn: Option<Transaction>,
+    txns: Vec<Transaction>,
 ) -> Result<Append> {
     let name = definition.name;
     let next = loaded(site, name, delta)?.version() + 1;
     // Looking for expired log entries means listing the log: once a checkpoint is enough.
     let tidy = (next + 1).is_multiple_of(CHECKPOINT_EVERY);
+    let is_append = !actions.iter().any(|action| matches!(action, Action::Remove(_)));
     let properties = CommitProperties::default()
-        .with_application_transactions(txn.into_iter().collect())
-        .with_metadata([("isBlindAppend".to_owned(), json!(true))])
+        .with_application_transactions(txns)
+        .with_metadata([("isBlindAppend".to_owned(), json!(is_append))])
         .with_cleanup_expired_logs(Some(tidy));
-    let operation = DeltaOperation::Write {
-        mode: SaveMode::Append,
-        partition_by: Some(definition.partitions.iter().map(|name| (*name).to_owned()).collect()),
-        predicate: None,
+    let operation = match is_append {
+        true => DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: Some(definition.partitions.iter().map(|name| (*name).to_owned()).collect()),
+            predicate: None,
+        },
+        // Without a predicate: what others add meanwhile is not read by it, and no reason to begin again.
+        false => DeltaOperation::Delete { predicate: None },
     };
     let log_store = delta.log_store();
     let state = loaded(site, name, delta)?;

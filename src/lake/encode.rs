@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, ByteView, PrimitiveArray, RecordBatch};
 use arrow::datatypes::{DataType, Int16Type, Int64Type, TimeUnit, TimestampMicrosecondType};
@@ -231,12 +232,12 @@ pub struct PartWriter {
     /// Relative to the table's folder.
     path: String,
     temporary: PathBuf,
-    file: File,
+    file: Arc<File>,
     writer: Option<Writer>,
     durable: bool,
 }
 
-type Out = BufWriter<File>;
+type Out = BufWriter<Arc<File>>;
 
 enum Writer {
     /// Row groups encoded here.
@@ -249,7 +250,18 @@ impl PartWriter {
     /// Begins a file below `table_dir`. `event_date` is the partition, for `access_logs` only. With `durable`
     /// false nothing is synced to disk (temporary lakes).
     pub fn create(table_dir: &Path, table: Table, event_date: Option<i32>, durable: bool) -> Result<Self> {
-        let name = format!("part-{}.parquet", uuid::Uuid::new_v4());
+        Self::create_named(table_dir, table, event_date, durable, "part-")
+    }
+
+    /// The same, with what the file's name begins with.
+    pub(super) fn create_named(
+        table_dir: &Path,
+        table: Table,
+        event_date: Option<i32>,
+        durable: bool,
+        prefix: &str,
+    ) -> Result<Self> {
+        let name = format!("{prefix}{}.parquet", uuid::Uuid::new_v4());
         let path = match table {
             Table::AccessLogs => format!("event_date={}/{name}", partition_value(event_date)),
             Table::LogObjects | Table::Rejects => name,
@@ -257,9 +269,8 @@ impl PartWriter {
         let temporary = table_dir.join(format!("{path}.tmp"));
         let folder = temporary.parent().unwrap_or(table_dir);
         std::fs::create_dir_all(folder).map_err(|e| Error::io("create folder", folder, e))?;
-        let file = File::create(&temporary).map_err(|e| Error::io("create", &temporary, e))?;
-        let out = file.try_clone().map_err(|e| Error::io("create", &temporary, e))?;
-        let out = BufWriter::with_capacity(256 << 10, out);
+        let file = Arc::new(File::create(&temporary).map_err(|e| Error::io("create", &temporary, e))?);
+        let out = BufWriter::with_capacity(64 << 10, Arc::clone(&file));
         let writer = Writer::new(out, table).map_err(|e| parquet_error(&temporary, e))?;
         let table_dir = table_dir.to_owned();
         Ok(Self { table, event_date, table_dir, path, temporary, file, writer: Some(writer), durable })
@@ -273,6 +284,15 @@ impl PartWriter {
             Some(Writer::AccessLogs(writer)) => write_row_groups(writer, batches).map_err(failed),
             Some(Writer::Other(writer)) => batches.iter().try_for_each(|b| writer.write(b).map_err(failed)),
             None => Ok(()),
+        }
+    }
+
+    /// Bytes of Parquet so far.
+    pub(super) fn bytes_written(&self) -> u64 {
+        match &self.writer {
+            Some(Writer::AccessLogs(writer)) => writer.bytes_written() as u64,
+            Some(Writer::Other(writer)) => writer.bytes_written() as u64,
+            None => 0,
         }
     }
 
@@ -531,7 +551,6 @@ mod tests {
     };
     use arrow::compute::concat_batches;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-    use std::sync::Arc;
 
     /// Rows of one bucket in order of time, so that they stay in order.
     fn batch(rows: usize, from: i64) -> RecordBatch {

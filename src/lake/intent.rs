@@ -21,8 +21,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// An attempt whose intent is older is dead, or will find itself fenced.
 pub(super) const DEAD_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The format of intents. Another number is an intent of a newer version, which must finish it.
-const INTENT_FORMAT: u32 = 1;
+/// The formats of intents. Another number is an intent of a newer version, which must finish it; so is the second to
+/// an s3trail that only ever appended.
+const APPENDS: u32 = 1;
+const REPLACES: u32 = 2;
 
 /// What an attempt is going to commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,9 +37,22 @@ pub(super) struct Intent {
     /// Versions of the tables when the attempt began, as in [`Table::ALL`]: its commits are later ones.
     pub(super) versions: [Version; 3],
     pub(super) parts: Vec<PartFile>,
+    #[serde(default)]
+    pub(super) change: Change,
     /// Of this intent and no other, so that its writer knows it again.
     #[serde(default)]
     token: String,
+}
+
+/// What an attempt takes out of the tables, besides what it adds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Change {
+    /// Files by table and path.
+    pub(super) removed: Vec<(Table, String)>,
+    /// Whether rows go for good; otherwise the files added hold them.
+    pub(super) is_loss: bool,
+    /// Days since the epoch: event dates before it are to be missing from `access_logs`.
+    pub(super) expired_before: Option<i32>,
 }
 
 impl Intent {
@@ -71,7 +86,7 @@ impl StoredIntent {
 
 impl Lake {
     /// The intent of an attempt, not yet written.
-    pub(super) fn intent(&self, attempt: &Attempt, parts: &[PartFile]) -> Result<Intent> {
+    pub(super) fn intent(&self, attempt: &Attempt, parts: &[PartFile], change: Change) -> Result<Intent> {
         // Before anything is written: once `access_logs` has committed, every file must go in.
         parts.iter().try_for_each(|part| part_location(part).map(drop))?;
         let mut versions = [0; 3];
@@ -79,12 +94,13 @@ impl Lake {
             versions[table as usize] = self.version(table)?;
         }
         Ok(Intent {
-            format: INTENT_FORMAT,
+            format: if change == Change::default() { APPENDS } else { REPLACES },
             source_id: attempt.source_id.clone(),
             n: attempt.n,
             written_ms: Utc::now().timestamp_millis(),
             versions,
             parts: parts.to_vec(),
+            change,
             token: uuid::Uuid::new_v4().to_string(),
         })
     }
@@ -157,7 +173,7 @@ impl Lake {
 }
 
 fn parse_intent(body: &[u8]) -> Option<Intent> {
-    serde_json::from_slice::<Intent>(body).ok().filter(|body| body.format == INTENT_FORMAT)
+    serde_json::from_slice::<Intent>(body).ok().filter(|body| (APPENDS..=REPLACES).contains(&body.format))
 }
 
 pub(super) fn intents_folder() -> ObjectPath {

@@ -10,8 +10,8 @@
 //!
 //! [`schema`] says what the tables hold, [`encode`] turns batches into Parquet files, [`commit`] makes files
 //! visible (nothing lost, nothing twice), [`open`] finds or creates a lake, [`ledger`] tells what was taken in,
-//! [`side`] keeps the tables of others beside the three, [`state`] their small notes, [`maintain`] and [`verify`] look
-//! after everything. The lake knows nothing of log lines, of sources or of queries: it is given [`PartFile`]s and
+//! [`side`] keeps the tables of others beside the three, [`state`] their small notes, [`compact`], [`expire`],
+//! [`maintain`] and [`verify`] look after everything. The lake knows nothing of log lines, of sources or of queries: it is given [`PartFile`]s and
 //! gives table providers.
 //!
 //! A lake lies in a folder or in a bucket: `place` is the only module that asks which. Everything but flushing,
@@ -20,8 +20,10 @@
 mod bits;
 mod column;
 pub mod commit;
+pub mod compact;
 mod delta;
 pub mod encode;
+pub mod expire;
 mod folder;
 mod intent;
 pub mod ledger;
@@ -47,6 +49,8 @@ use deltalake::table::state::DeltaTableState;
 use object_store::Error as StoreError;
 use serde::{Deserialize, Serialize};
 
+pub use self::compact::{CompactOptions, Compacted};
+pub use self::expire::Expired;
 pub use self::ledger::Ledger;
 pub use self::place::Place;
 use self::place::Site;

@@ -151,7 +151,7 @@ impl Lake {
         let name = definition.name;
         for _ in 0..ROUNDS {
             let actions = vec![Action::Add(add.clone())];
-            match delta::commit(site, delta, definition, actions, None).await? {
+            match delta::commit(site, delta, definition, actions, Vec::new()).await? {
                 Append::Done(version) => return delta::flush(site, name, version..=version).await,
                 Append::Again => {}
             }

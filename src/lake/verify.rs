@@ -13,6 +13,8 @@ use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::commit::MAINTENANCE;
+use super::encode::partition_value;
 use super::maintain::Described;
 use super::{Lake, Table, Verification, store_error, task_error};
 use crate::error::{Error, ErrorKind, Result, escape_line};
@@ -104,6 +106,7 @@ impl Lake {
     async fn compare_attempts(&self) -> Result<Vec<String>> {
         let intents = self.intents().await?;
         let mut sources: BTreeSet<String> = intents.iter().map(|intent| intent.source_id.clone()).collect();
+        sources.insert(MAINTENANCE.to_owned());
         // When this fails, a file is damaged, and the problem is reported with the file.
         let named = "SELECT DISTINCT source_id FROM log_objects UNION SELECT DISTINCT source_id FROM rejects";
         for batch in self.sql(named).await.unwrap_or_default() {
@@ -162,18 +165,25 @@ impl Lake {
             format!("Log object {object} was taken in {times} times.")
         })?;
 
+        // Of log objects with records from before that day, some or all may be gone.
+        let expired = match self.expired_before().await? {
+            Some(day) => format!("DATE '{}'", partition_value(Some(day))),
+            None => "NULL".to_owned(),
+        };
         // One key may have several rows in the ledger, with different etags, so it is the sums that must agree.
         let counts = format!(
             "SELECT log_bucket, log_key, sum(a) AS w, sum(b) AS x, sum(c) AS y, sum(d) AS z FROM (
-                 SELECT log_bucket, log_key, records AS a, 0 AS b, rejects AS c, 0 AS d FROM log_objects
+                 SELECT log_bucket, log_key, records AS a, 0 AS b, rejects AS c, 0 AS d, first_time FROM log_objects
                  UNION ALL
-                 SELECT log_bucket, log_key, 0 AS a, count(*) AS b, 0 AS c, 0 AS d FROM access_logs
-                 GROUP BY log_bucket, log_key
+                 SELECT log_bucket, log_key, 0 AS a, count(*) AS b, 0 AS c, 0 AS d, NULL AS first_time
+                 FROM access_logs GROUP BY log_bucket, log_key
                  UNION ALL
-                 SELECT log_bucket, log_key, 0 AS a, 0 AS b, 0 AS c, count(*) AS d FROM rejects
-                 GROUP BY log_bucket, log_key
+                 SELECT log_bucket, log_key, 0 AS a, 0 AS b, 0 AS c, count(*) AS d, NULL AS first_time
+                 FROM rejects GROUP BY log_bucket, log_key
              ) AS counted
-             GROUP BY log_bucket, log_key HAVING sum(a) <> sum(b) OR sum(c) <> sum(d)
+             GROUP BY log_bucket, log_key
+             HAVING sum(c) <> sum(d) OR sum(a) < sum(b)
+                 OR sum(a) > sum(b) AND coalesce(min(first_time) >= {expired}, true)
              ORDER BY log_bucket, log_key LIMIT {limit}"
         );
         list(&mut problems, &self.sql(&counts).await?, |object, [records, logs, rejects, lines]| {

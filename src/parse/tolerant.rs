@@ -478,9 +478,11 @@ fn tail<'a>(line: &'a [u8], (from, to): (usize, usize), record: &mut Record<'a>)
         return Ok(());
     }
     let offset_of = |word: &[u8]| from + text.len() - grammar::from(text, word).len();
-    let mut words: Vec<&[u8]> = text.split(|b| *b == b' ').filter(|w| !w.is_empty()).collect();
+    let all_words = || text.split(|b| *b == b' ').filter(|w| !w.is_empty());
+    // One superfluous word, and one that is the first of unknown fields.
+    let mut words: Vec<&[u8]> = all_words().take(Field::COUNT - Field::VersionId as usize + 2).collect();
     let blanks = text.iter().filter(|b| **b == b' ').count();
-    if blanks != words.len() {
+    if blanks != all_words().count() {
         record.quirks.insert(Quirk::DoubleBlank);
     }
     let seems_signature = |w: Option<&&[u8]>| w.is_some_and(|w| *w == b"-" || is_signature(w));
@@ -548,6 +550,11 @@ fn second_record(line: &[u8], first: &Record<'_>) -> Option<usize> {
     let mut tried = 0;
     for bracket in memchr::memchr_iter(b'[', &line[begin..]).map(|len| begin + len) {
         let is_time = line[bracket..].get(..convert::TIME_LEN).and_then(convert::time).is_some();
+        // The blank first: between it and the next, the bucket is compared once, however long it is.
+        let before_bucket = bracket.checked_sub(bucket.len() + 2).and_then(|at| line.get(at));
+        if !is_time || before_bucket != Some(&b' ') {
+            continue;
+        }
         // The owner may be glued to what came before: no LF, no blank.
         let start = line[..bracket]
             .strip_suffix(b" ")
@@ -555,7 +562,7 @@ fn second_record(line: &[u8], first: &Record<'_>) -> Option<usize> {
             .and_then(|text| text.strip_suffix(b" "))
             .and_then(|text| text.strip_suffix(owner))
             .map(<[u8]>::len);
-        let Some(start) = start.filter(|_| is_time) else { continue };
+        let Some(start) = start else { continue };
         tried += 1;
         if tried > MAX_TRIES {
             break;

@@ -305,7 +305,8 @@ mod tests {
         assert_eq!(
             refusal(&engine, "SELECT 1 FROM acces_logs").await,
             "there is no table acces_logs; did you mean access_logs? \
-             there is: access_logs, deliveries, kms_quotas, log_deliveries, log_loops, log_objects, prices, rejects, requests"
+             there is: access_logs, bucket_config, bucket_configuration, configured_loops, deliveries, kms_quotas, log_deliveries, \
+             log_loops, log_objects, prices, rejects, requests"
         );
         let column = refusal(&engine, "SELECT buckt FROM access_logs").await;
         assert!(column.starts_with("there is no column buckt; did you mean bucket"), "{column}");

@@ -119,8 +119,8 @@ fn partition<'a>(prefix: &'a str, date: &str) -> Option<(&'a str, &'a str)> {
     let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
     let same_date = date.split('-').eq([year, month, day]);
     let (bucket, _region, _account) = (parts.next()?, parts.next()?, parts.next()?);
-    let folder = &prefix[..prefix.len() - "YYYY/MM/DD/".len()];
-    (same_date && !bucket.is_empty()).then_some((folder, bucket))
+    // Only where the date is there, its length is known.
+    (same_date && !bucket.is_empty()).then(|| (&prefix[..prefix.len() - "YYYY/MM/DD/".len()], bucket))
 }
 
 #[cfg(test)]
@@ -175,6 +175,15 @@ mod tests {
         assert!(is_month("111122223333/us-east-1/amzn-s3-demo-bucket/2026/03/"));
         for folder in ["2026/03/", "a/b/2026/03/", "1/r/b/2026/", "1/r/b/2026/03/01/", "1/r/b/2026/x3/", ""] {
             assert!(!is_month(folder), "{folder}");
+        }
+    }
+
+    #[test]
+    fn folders_that_are_no_date() {
+        for folder in ["a/b/c/d/ééé/ééé/", "//////", "a/b/c/////", "1/r/b/2026/03/é1/", "é/é/é/é/é/é/"]
+        {
+            let info = read_key(&format!("{folder}2026-03-01-10-20-30-0123456789ABCDEF"));
+            assert_eq!((info.layout, info.source_bucket), (Layout::Simple, None), "{folder}");
         }
     }
 

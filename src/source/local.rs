@@ -23,8 +23,13 @@ pub struct Files {
 
 #[derive(Debug)]
 enum Root {
-    File { path: PathBuf, key: String },
+    File {
+        path: PathBuf,
+        key: String,
+    },
     Folder(PathBuf),
+    /// What a glob matched and is no log object.
+    Other(Box<Found>),
 }
 
 impl Files {
@@ -58,7 +63,7 @@ impl Files {
                 let path = path.map_err(|e| {
                     Error::io("list", e.path(), std::io::Error::new(e.error().kind(), e.to_string()))
                 })?;
-                roots.push(root(&path, &mut spools)?);
+                roots.push(matched(&path));
             }
             if roots.len() == before {
                 return Err(Error::new(
@@ -83,8 +88,7 @@ fn root(path: &Path, spools: &mut Vec<tempfile::NamedTempFile>) -> Result<Root> 
         return Ok(Root::Folder(path.to_owned()));
     }
     let opened = std::fs::File::open(path).map_err(|e| Error::io("read source", path, e))?;
-    let key = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
-    let key = key.into_owned();
+    let key = file_key(path);
     if metadata.is_file() {
         return Ok(Root::File { path: path.to_owned(), key });
     }
@@ -93,6 +97,23 @@ fn root(path: &Path, spools: &mut Vec<tempfile::NamedTempFile>) -> Result<Root> 
     let path = file.path().to_owned();
     spools.push(file);
     Ok(Root::File { path, key })
+}
+
+/// What a glob matched. Unlike what was named outright, one that cannot be read does not end the run, and a pipe is
+/// left alone.
+fn matched(path: &Path) -> Root {
+    let other = |found| Root::Other(Box::new(found));
+    match path.metadata() {
+        Ok(metadata) if metadata.is_dir() => Root::Folder(path.to_owned()),
+        Ok(metadata) if metadata.is_file() => Root::File { path: path.to_owned(), key: file_key(path) },
+        Ok(_) => other(skipped(path, "not a regular file")),
+        Err(e) => other(Found::Unreadable(unreadable(path, e))),
+    }
+}
+
+/// The key of a file that was named itself.
+fn file_key(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()).into_owned()
 }
 
 /// The key of `path` below `root`: `/`-separated; bytes that are not UTF-8 become U+FFFD.
@@ -132,6 +153,7 @@ impl Files {
             }
             match self.pending.next()? {
                 Root::File { path, key } => return Some(object(path, key)),
+                Root::Other(found) => return Some(*found),
                 Root::Folder(path) => {
                     let walk = walkdir::WalkDir::new(&path).follow_links(true).sort_by_file_name();
                     self.walk = Some((path, walk.into_iter()));

@@ -245,6 +245,176 @@ fn compressed_objects_and_a_broken_one_beside_them() {
     });
 }
 
+/// Records of `generate`.
+fn some_lines(records: u64) -> Vec<u8> {
+    let options = Options { amount: Amount::Records(records), ..Options::default() };
+    generate::lines(&options).map_err(|e| e.report()).unwrap()
+}
+
+#[test]
+fn a_large_compressed_object_is_known_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    // More than is kept in memory once it is decoded.
+    let text = some_lines(2_000);
+    let mut whole = Vec::new();
+    for copy in 0..(34 << 20) / text.len() + 1 {
+        for line in text.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+            whole.extend_from_slice(line);
+            // No two lines the same.
+            whole.extend_from_slice(format!(" copy-{copy}\n").as_bytes());
+        }
+    }
+    fs::write(logs.join("large.gz"), gzip(&whole)).unwrap();
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let first = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!(first.objects, 1);
+        assert!(first.records > 10_000, "{}", first.records);
+        let second = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!((second.objects, second.known_objects), (0, 1));
+        assert_eq!(count(&lake, Table::LogObjects).await, 1);
+    });
+}
+
+/// Asks to stop as soon as all was parsed, when what is left to do is encoding.
+struct StopAtTheEnd {
+    stop: Stop,
+    left: std::sync::atomic::AtomicU64,
+}
+
+impl s3trail::ingest::Progress for StopAtTheEnd {
+    fn add(&self, bytes: u64, _: u64, _: u64) {
+        if self.left.fetch_sub(bytes, std::sync::atomic::Ordering::SeqCst) == bytes {
+            self.stop.request();
+        }
+    }
+    fn reject(&self, _: &str, _: u64, _: &str) {}
+    fn skipped(&self, _: &s3trail::source::Skipped) {}
+}
+
+#[test]
+fn a_stop_while_the_last_rows_are_encoded_commits_none_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("a.log");
+    let text = some_lines(500);
+    fs::write(&log, &text).unwrap();
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let progress = StopAtTheEnd { stop: Stop::new(), left: (text.len() as u64).into() };
+        let sources = Sources::files(&words(&[&log]), &SourceOptions::default()).unwrap();
+        let outcome =
+            ingest(Some(&mut lake), sources, &IngestOptions::default(), &progress, &progress.stop).await;
+        assert!(progress.stop.is_requested());
+        let committed = outcome.map_or(0, |summary| summary.objects);
+        assert_eq!((committed, count(&lake, Table::AccessLogs).await), (0, 0));
+        let again = take_in(&mut lake, &[&log], &IngestOptions::default()).await;
+        assert_eq!(again.records, 500);
+        assert_eq!(count(&lake, Table::AccessLogs).await, 500);
+        assert_sound(&mut lake).await;
+    });
+}
+
+#[test]
+fn what_ends_one_object_makes_no_character_with_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let line = common::Spelled::new().line();
+    // No LF behind the first half of a character, and an object that begins with the second half.
+    fs::write(logs.join("a"), [&line[..], b"\xc3"].concat()).unwrap();
+    fs::write(logs.join("b"), [b"\xa9", &line[..], b"\n"].concat()).unwrap();
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!((summary.objects, summary.records), (2, 2));
+        let quirks =
+            "SELECT count(*) FROM access_logs WHERE quirks LIKE '%not_utf8%' AND raw_line IS NOT NULL";
+        let batches = rows(&lake, Table::AccessLogs, quirks).await;
+        assert_eq!(batches[0].column(0).as_primitive::<Int64Type>().value(0), 2);
+        let texts = rows(&lake, Table::AccessLogs, "SELECT * FROM access_logs ORDER BY source_region").await;
+        for column in texts[0].columns() {
+            let text = cast(column, &DataType::Utf8).unwrap();
+            assert!(text.as_string::<i32>().iter().flatten().all(|t| !t.is_empty()));
+        }
+        assert_sound(&mut lake).await;
+    });
+}
+
+#[test]
+fn years_of_days_in_one_run_open_few_files() {
+    use std::os::unix::process::CommandExt;
+    let dir = tempfile::tempdir().unwrap();
+    let (log, lake) = (dir.path().join("a.log"), dir.path().join("lake"));
+    let mut text = Vec::new();
+    for day in 0..700 {
+        let (year, month, day) = (2_000 + day / 336, day / 28 % 12, day % 28 + 1);
+        let month =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"][month];
+        let time = format!("[{day:02}/{month}/{year}:10:20:30 +0000]");
+        text.extend(common::Spelled::new().with(s3trail::Field::Time, time).line());
+        text.push(b'\n');
+    }
+    fs::write(&log, text).unwrap();
+    let mut command = ingest_command(&log, &lake);
+    // SAFETY: setrlimit may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            let limit = libc::rlimit { rlim_cur: 400, rlim_max: 400 };
+            match libc::setrlimit(libc::RLIMIT_NOFILE, &limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    assert!(command.status().unwrap().success());
+    runtime().block_on(async { assert_eq!(count(&open(&lake).await, Table::AccessLogs).await, 700) });
+}
+
+#[test]
+fn small_objects_that_decode_to_much_are_taken_in_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let blank = vec![b'\n'; 1 << 20];
+    for n in 0..8 {
+        // Every line is empty, and a reject.
+        fs::write(logs.join(format!("{n}.zst")), zstd::encode_all(&blank[n..], 1).unwrap()).unwrap();
+    }
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!((summary.objects, summary.rejects), (8, (8 << 20) - 28));
+        assert_sound(&mut lake).await;
+    });
+}
+
+#[test]
+fn a_file_named_twice_and_what_a_glob_should_not_have_matched() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let mut text = some_lines(6_000);
+    text.extend_from_slice(b"no record\n");
+    assert!(text.len() > 3 << 20);
+    let big = logs.join("big.log");
+    fs::write(&big, &text).unwrap();
+    std::os::unix::fs::symlink(logs.join("nowhere"), logs.join("dangling")).unwrap();
+    let pipe = std::ffi::CString::new(logs.join("pipe").to_str().unwrap()).unwrap();
+    // SAFETY: the name is a C string that outlives the call.
+    assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
+    let glob = logs.join("*");
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&big, &glob], &IngestOptions::default()).await;
+        assert_eq!((summary.objects, summary.records, summary.rejects), (1, 6_000, 1));
+        assert_eq!((summary.failed.len(), summary.skipped_files), (1, 1));
+        assert_eq!(count(&lake, Table::LogObjects).await, 1);
+        assert_sound(&mut lake).await;
+    });
+}
+
 #[test]
 fn repeated_lines_are_removed_and_counted() {
     let dir = tempfile::tempdir().unwrap();

@@ -17,6 +17,7 @@ mod fuzz_bodies;
 mod hazards;
 mod house;
 mod ingest;
+mod maintenance;
 mod properties;
 mod readme;
 #[cfg(feature = "s3")]

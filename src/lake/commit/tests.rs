@@ -51,7 +51,7 @@ async fn ingest(lake: &mut Lake, key: &str) -> Vec<PartFile> {
 async fn stop_after_intent(lake: &mut Lake, key: &str) -> (Intent, Vec<PartFile>) {
     let parts = batch(lake, key);
     let attempt = lake.begin(SOURCE).await.unwrap();
-    let intent = lake.intent(&attempt, &parts).unwrap();
+    let intent = lake.intent(&attempt, &parts, Change::default()).unwrap();
     lake.site.deliver(&parts).await.unwrap();
     lake.write_intent(&intent).await.unwrap();
     (intent, parts)
@@ -409,7 +409,7 @@ async fn an_intent_that_outlives_its_commit_does_no_harm() {
         let mut lake = ground.create().await;
         let parts = batch(&lake, "a");
         let attempt = lake.begin(SOURCE).await.unwrap();
-        let intent = lake.intent(&attempt, &parts).unwrap();
+        let intent = lake.intent(&attempt, &parts, Change::default()).unwrap();
         lake.commit(&attempt, &parts).await.unwrap();
         ingest(&mut lake, "b").await;
         // Its removal failed, and another attempt followed.
@@ -525,7 +525,7 @@ async fn a_long_log_is_checkpointed_and_read_again() {
         lake.site.deliver(&parts).await.unwrap();
         for n in 1..=2 * CHECKPOINT_EVERY as i64 {
             let attempt = Attempt { source_id: SOURCE.to_owned(), n };
-            let intent = lake.intent(&attempt, &std::mem::take(&mut parts)).unwrap();
+            let intent = lake.intent(&attempt, &std::mem::take(&mut parts), Change::default()).unwrap();
             assert!(matches!(lake.commit_table(Table::AccessLogs, &intent).await.unwrap(), Append::Done(_)));
         }
         let log = log_folder(Table::AccessLogs.name());
