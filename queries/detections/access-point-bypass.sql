@@ -7,8 +7,9 @@
 --! through an access point: the bucket policy allows more than it should. With an empty list there is no finding.
 --! Requests through an access point carry its ARN; requests through a multi-Region access point can show only in the
 --! host name. Calls about the configuration of the bucket are not counted, nor is work inside AWS, nor the source
---! side of copies, whose host name is that of the destination. Records before November 2022 are left out: in those of
---! 26 fields and more the column is surely there. The count is of requests."""
+--! side of copies, whose host name is that of the destination, nor the rows of single keys beside a multi-object delete,
+--! which name no access point. Records before November 2022 are left out: in those of 26 fields and more the column is
+--! surely there. The count is of requests."""
 --! runbook = [
 --!     "Read the bucket policy: it should give access only through access points (condition s3:DataAccessPointAccount): aws s3api get-bucket-policy --bucket BUCKET.",
 --!     "Ask the caller to use the access point: aws s3control list-access-points --account-id ACCOUNT --bucket BUCKET.",
@@ -50,6 +51,7 @@ WHERE time >= $since AND time < $until
     AND acl_required IS NOT NULL
     AND http_status < 400
     AND operation NOT IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
+    AND operation NOT LIKE 'BATCH.%'
     AND operation_class IN ('read', 'write', 'delete', 'list', 'restore')
     AND NOT is_aws_internal
     AND (

@@ -5,9 +5,9 @@
 --! description = """
 --! Requests came to a bucket from addresses that are in none of the networks in allowed. It needs both lists: while allowed
 --! or buckets is empty, nothing is said. Only requests that succeeded count, unless include_refused is set. Work
---! inside AWS (lifecycle, replication, services) has no address and is left out. An address behind a VPC endpoint is
---! private, so the private networks belong into the list too. Masked addresses, as in published logs, are no addresses and
---! are left out. The address is the one that S3 sees: a proxy hides the caller."""
+--! inside AWS (lifecycle, replication, services) has no address and is left out, and so is CloudFront. An address behind a
+--! VPC endpoint is private, so the private networks belong into the list too. Masked addresses, as in published logs, are
+--! no addresses and are left out. The address is the one that S3 sees: a proxy hides the caller."""
 --! runbook = [
 --!     "See what was done from there: s3trail query principal-activity -p principal=EXAMPLE_PRINCIPAL -p bucket=BUCKET, and ask its owner",
 --!     "If nobody knows the address, switch the credentials off (aws iam update-access-key --user-name USER --access-key-id KEY --status Inactive; for a role revoke its sessions)",
@@ -54,9 +54,18 @@ FROM requests
 WHERE time >= $since AND time < $until
     AND cardinality($allowed) > 0
     AND (array_has($buckets, '*') OR array_has($buckets, bucket))
-    AND ($include_refused OR http_status BETWEEN 200 AND 299 AND error_code IS NULL)
+    -- The source side of a copy can be without status.
+    AND (
+        $include_refused
+        OR error_code IS NULL
+            AND (
+                http_status BETWEEN 200 AND 299
+                OR http_status IS NULL AND operation IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
+            )
+    )
     -- null, so left out, where there is no address or a masked one
     AND NOT ip_in_cidr(remote_ip, $allowed)
     AND NOT is_aws_internal
+    AND principal_type <> 'cloudfront_oai'
 GROUP BY bucket, remote_ip
 ORDER BY first_seen, bucket, subject

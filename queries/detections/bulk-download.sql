@@ -58,7 +58,7 @@ WITH totals AS (
         starts,
         sum(bytes) OVER (PARTITION BY bucket, principal(requester), starts) AS bytes
     FROM (
-        SELECT bucket, requester, date_bin($window, time) AS starts, sum(bytes_sent) AS bytes
+        SELECT bucket, requester, date_bin($window, time) AS starts, coalesce(sum(bytes_sent), 0) AS bytes
         FROM access_logs
         WHERE operation IN ('REST.GET.OBJECT', 'REST.GET.PART', 'REST.POST.SELECT', 'WEBSITE.GET.OBJECT')
             AND time < $until

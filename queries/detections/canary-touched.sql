@@ -17,7 +17,7 @@
 --! [params.canaries]
 --! type = "text_list"
 --! default = []
---! help = "Canaries as bucket/key, with * at the end for all that begins so: amzn-s3-demo-data/hr/salaries.xlsx, amzn-s3-demo-decoy/*"
+--! help = "Canaries as bucket/key, with * at the end for all that begins so, or a bucket alone for all in it: amzn-s3-demo-data/hr/salaries.xlsx, amzn-s3-demo-data/hr/*, amzn-s3-demo-decoy"
 --! [params.known]
 --! type = "text_list"
 --! default = []
@@ -34,8 +34,9 @@ WITH canaries AS (
     SELECT
         entry,
         split_part(entry, '/', 1) AS bucket,
-        rtrim(substr(entry, strpos(entry, '/') + 1), '*') AS stem,
-        right(entry, 1) = '*' AS is_prefix
+        -- A bucket alone is all that is in it.
+        CASE WHEN strpos(entry, '/') > 0 THEN rtrim(substr(entry, strpos(entry, '/') + 1), '*') ELSE '' END AS stem,
+        strpos(entry, '/') = 0 OR right(entry, 1) = '*' AS is_prefix
     -- unnest() takes no parameter, whose type it does not know.
     FROM (SELECT unnest(string_to_array(array_to_string($canaries, chr(10)), chr(10))) AS entry) AS entries
 ),

@@ -6,8 +6,10 @@
 --! The audited bucket policy leaves access to access points, and S3 fulfilled requests for objects or listings that did
 --! not come through one. policy_state says how it relies on them. `delegates`: a statement lets access points decide
 --! (s3:DataAccessPointAccount or s3:DataAccessPointArn), and nothing refuses the others, so callers of the same account
---! get in by their identity policies. `refuses`: every read and write past access points is denied; then only requests
---! after the audit count, and the policy was weakened since. Where a policy leaves it open there is no finding.
+--! get in by their identity policies. `refuses`: every read and write of an object past access points is denied; then
+--! only those count (reads of current versions, uploads; not lists, deletes and restores, which such a policy may
+--! allow), and only those after the audit: the policy was weakened since. Where a policy leaves it open there is no
+--! finding.
 --! This is access-point-bypass with the list of buckets read from the configuration. Requests through a multi-Region
 --! access point can show only in the host name. Work inside AWS and the source side of copies are left out, and so are
 --! records before November 2022, which may not have the column. count is the number of requests, subject the caller."""
@@ -48,7 +50,8 @@ SELECT
 FROM (
     SELECT name, audited_at, policy_access_points_only, access_points
     FROM bucket_configuration
-    WHERE kind = 'bucket' AND (policy_access_points_only OR policy_delegates_to_access_points)
+    WHERE kind = 'bucket'
+        AND (policy_access_points_only OR policy_access_points_only = FALSE AND policy_delegates_to_access_points)
 ) AS configuration
 INNER JOIN (
     SELECT *
@@ -59,6 +62,8 @@ INNER JOIN (
         AND acl_required IS NOT NULL
         AND http_status < 400
         AND operation NOT IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
+        -- Rows beside that of the request itself, which has the access point.
+        AND operation NOT LIKE 'BATCH.%'
         AND operation_class IN ('read', 'write', 'delete', 'list', 'restore')
         AND NOT is_aws_internal
         AND NOT array_has($allowed, principal)
@@ -72,6 +77,14 @@ INNER JOIN (
         )
 ) AS direct
     ON direct.bucket = configuration.name
-WHERE policy_access_points_only IS NOT TRUE OR direct.time > configuration.audited_at
+WHERE NOT policy_access_points_only
+    -- What s3:GetObject and s3:PutObject are about: no old versions, no torrents, no abandoned uploads.
+    OR direct.time > configuration.audited_at
+        AND (
+            direct.operation_class = 'write'
+            OR direct.operation_class = 'read'
+                AND direct.resource = 'OBJECT'
+                AND uri_param(direct.request_uri, 'versionId') IS NULL
+        )
 GROUP BY bucket, principal, policy_access_points_only, access_points, audited_at
 ORDER BY first_seen, bucket, subject

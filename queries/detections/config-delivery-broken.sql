@@ -3,15 +3,17 @@
 --! title = "Access logs are configured to go where S3 does not deliver them"
 --! level = "medium"
 --! description = """
---! The bucket is logged, and its target, as read in the same audit, cannot take the log by what AWS documents: the
---! target is missing, in another Region or account, has a default retention, lets requesters pay, encrypts by default
---! with SSE-KMS, or neither its policy nor its ACL lets log delivery write under the prefix. reasons says which.
+--! The bucket is logged, and its target, as last audited, cannot take the log by what AWS documents: the target is
+--! missing, in another Region or account, has a default retention, lets requesters pay, encrypts by default with
+--! SSE-KMS, or neither its policy nor its ACL, as read together with the bucket, lets log delivery write under the
+--! prefix. reasons says which.
 --! Delivery fails in silence: records are lost, not delayed. Each reason is given only where it was read; a policy
 --! whose text leaves it open is no reason.
 --! AWS documents SSE-KMS as not supported; with a customer managed key whose policy lets log delivery use it,
 --! deliveries have been reported. So a bucket of which log objects were taken in that were delivered settle or more
 --! after the audit is left out: it works, or was mended. last_delivery is the last log object of the bucket in this
---! lake, from before. subject names the target. count is the number of reasons; the times are that of the audit."""
+--! lake, from before; deliveries is the number of those in the time asked for. subject names the target. count is the
+--! number of reasons; the times are that of the audit."""
 --! runbook = [
 --!     "Missing, other Region, other account: choose a target that is in the Region and account of the bucket: aws s3api put-bucket-logging --bucket BUCKET --bucket-logging-status file://logging.json",
 --!     "No permission: let the service principal logging.s3.amazonaws.com do s3:PutObject on arn:aws:s3:::TARGET/PREFIX*, with the conditions aws:SourceAccount and aws:SourceArn.",
@@ -27,7 +29,7 @@
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"
---! help = "Log objects delivered from this time on are looked at"
+--! help = "Log objects delivered from this time on are counted"
 --! [params.until]
 --! type = "timestamp"
 --! default = "9999-12-31"
@@ -49,6 +51,7 @@ SELECT
     broken.target_region,
     broken.region,
     max(objects.delivered_at) AS last_delivery,
+    count(*) FILTER (WHERE objects.delivered_at >= $since) AS deliveries,
     broken.audited_at
 FROM (
     SELECT
@@ -72,7 +75,10 @@ FROM (
             CASE WHEN target.bucket_exists = FALSE THEN 'the target does not exist' END AS missing,
             CASE
                 WHEN target.bucket_exists = FALSE THEN NULL
-                WHEN source.owner_id <> target.owner_id OR source.is_own AND NOT target.is_own
+                -- Either account can have audited its own; whether one is not the account's own is for one audit to tell.
+                WHEN source.owner_id <> target.owner_id
+                    OR source.account_id <> target.account_id
+                    OR source.source = target.source AND source.is_own AND NOT target.is_own
                     THEN 'the target belongs to another account'
             END AS other_account,
             CASE WHEN source.region <> target.region THEN concat('the target is in ', target.region) END AS other_region,
@@ -98,7 +104,8 @@ FROM (
 LEFT JOIN (
     SELECT source_bucket, log_bucket, coalesce(delivered_at, last_time) AS delivered_at
     FROM log_objects
-    WHERE coalesce(delivered_at, last_time) >= $since AND coalesce(delivered_at, last_time) < $until
+    -- Older ones show as well that it works.
+    WHERE coalesce(delivered_at, last_time) < $until
 ) AS objects
     ON objects.source_bucket = broken.bucket
     AND (objects.log_bucket IS NULL OR objects.log_bucket = broken.target)

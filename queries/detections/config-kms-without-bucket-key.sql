@@ -61,7 +61,8 @@ FROM (
             SELECT configuration.*, coalesce(own.requests_per_second, others.requests_per_second) AS quota
             FROM (
                 SELECT * FROM bucket_configuration
-                WHERE kind = 'bucket' AND encryption_algorithm LIKE 'aws:kms%' AND bucket_key = FALSE
+                -- Not aws:kms:dsse, for which there are no bucket keys.
+                WHERE kind = 'bucket' AND encryption_algorithm = 'aws:kms' AND bucket_key = FALSE
             ) AS configuration
             LEFT JOIN kms_quotas AS own ON own.region = configuration.region
             LEFT JOIN kms_quotas AS others ON others.region = '*'

@@ -22,7 +22,7 @@
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"
---! help = "Log objects with records from this time on are looked at"
+--! help = "A silence that lasted to this time or longer; what came before it is looked at too"
 --! [params.until]
 --! type = "timestamp"
 --! default = "9999-12-31"
@@ -55,10 +55,11 @@ WITH logged AS (
     WHERE changed_at IS NULL OR audited_at > changed_at
     GROUP BY bucket, target, prefix
 ),
+-- Not from $since on: the last record of a bucket may be older.
 objects AS (
     SELECT log_bucket, log_key, source_bucket, last_time
     FROM log_objects
-    WHERE last_time >= $since AND last_time < $until
+    WHERE last_time < $until
 ),
 silent AS (
     SELECT
@@ -110,7 +111,9 @@ SELECT
 FROM others
 LEFT JOIN objects AS last_one
     ON last_one.source_bucket = others.bucket AND last_one.last_time = others.last_record
-WHERE others.data_end - others.silent_since >= $min_silence AND others.objects >= $min_other
+WHERE others.data_end >= $since
+    AND others.data_end - others.silent_since >= $min_silence
+    AND others.objects >= $min_other
 GROUP BY
     others.bucket, others.target, others.prefix, others.logged_since, others.audited_at, others.last_record,
     others.silent_since, others.data_end, others.objects

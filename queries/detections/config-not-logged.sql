@@ -6,8 +6,8 @@
 --! By the audited configuration server access logging is off for the bucket, so these logs will show nothing of who
 --! reads and writes it, and no other detection can speak of it. Buckets that receive the access logs of others are left
 --! out: logging those is what makes loops. A bucket with records from settle or more after the audit is logged after
---! all, and left out. records and last_record tell of its records in this lake (of the time asked for): with any, it
---! was logged once. count is 1; the times are that of the audit."""
+--! all, and left out. records tells of its records in the time asked for, last_record is the last one in this lake: with
+--! any, it was logged once. count is 1; the times are that of the audit."""
 --! runbook = [
 --!     "Switch it on, with a log bucket of the same Region and account that is not logged itself: aws s3api put-bucket-logging --bucket BUCKET --bucket-logging-status file://logging.json",
 --!     "With records above 0, see who switched it off: s3trail detect --only logging-changed.",
@@ -21,7 +21,7 @@
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"
---! help = "Records from this time on are looked at"
+--! help = "Records from this time on are counted"
 --! [params.until]
 --! type = "timestamp"
 --! default = "9999-12-31"
@@ -42,7 +42,7 @@ SELECT
     1 AS count,
     evidence(CAST(NULL AS text), CAST(NULL AS text), CAST(NULL AS bigint), silent.audited_at) FILTER (WHERE FALSE)
         AS evidence,
-    coalesce(sum(seen.records), 0) AS records,
+    coalesce(max(seen.records), 0) AS records,
     max(seen.last_time) AS last_record,
     silent.audited_at
 -- The small side comes first: when it is empty the other is not read.
@@ -58,9 +58,10 @@ FROM (
         AND NOT array_has($exempt, configuration.name)
 ) AS silent
 LEFT JOIN (
-    SELECT source_bucket, sum(records) AS records, max(last_time) AS last_time
+    -- Older ones show as well that the bucket is logged.
+    SELECT source_bucket, sum(records) FILTER (WHERE last_time >= $since) AS records, max(last_time) AS last_time
     FROM log_objects
-    WHERE last_time >= $since AND last_time < $until
+    WHERE last_time < $until
     GROUP BY source_bucket
 ) AS seen
     ON seen.source_bucket = silent.name

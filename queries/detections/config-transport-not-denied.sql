@@ -9,9 +9,9 @@
 --! weakened since. Requests from before the audit of a bucket whose policy denies them now are history and left out,
 --! and so is a bucket whose policy could not be read or leaves it open. subject is `plain HTTP` or `TLS below 1.2`;
 --! count is the number of fulfilled requests, signed those among them with credentials.
---! Only the bucket's own policy is judged. Plain HTTP is a record with a host but neither cipher nor TLS version; work
---! inside AWS and website endpoints, which speak nothing but HTTP, are left out. plaintext-http and old-tls name the
---! callers."""
+--! Only the bucket's own policy is judged; one that exempts the services of AWS denies it all the same. Plain HTTP is a
+--! record with a host but neither cipher nor TLS version; work inside AWS and website endpoints, which speak nothing but
+--! HTTP, are left out. plaintext-http and old-tls name the callers."""
 --! runbook = [
 --!     "See who would break: s3trail query http-readiness, s3trail query tls-readiness.",
 --!     "Then deny it in the bucket policy: Deny, Principal *, Action s3:*, on the bucket and its objects, with the condition Bool aws:SecureTransport false, or NumericLessThan s3:TlsVersion 1.2.",

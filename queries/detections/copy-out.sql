@@ -8,7 +8,9 @@
 --! moves any amount of data without a byte going to the caller's address.
 --! The source side of a copy is logged with the host name of the destination; its bucket is read from that, so that
 --! copies by path-style requests (s3.REGION.amazonaws.com/BUCKET) stay out, and all records from before 2019, which
---! have no host name. Whose bucket it is is not in the logs.
+--! have no host name. Whose bucket it is is not in the logs. The host name of an access point names the access point
+--! (NAME-ACCOUNT) and not its bucket: it counts as destination when it is of another account than the caller; aliases
+--! of access points (-s3alias) and multi-Region ones tell neither and stay out.
 --! Without a list of own buckets the records must reach back further than the set history; else nothing is said."""
 --! runbook = [
 --!     "Find out whose bucket it is: aws s3api head-bucket --bucket DESTINATION --expected-bucket-owner YOUR_ACCOUNT answers 403 when it is not yours.",
@@ -21,7 +23,7 @@
 --! [params.own_buckets]
 --! type = "text_list"
 --! default = []
---! help = "Buckets that copies may go to; with names here every other destination is a finding, whatever the history"
+--! help = "Buckets (and access points, as NAME-ACCOUNT) that copies may go to; with names here every other destination is a finding, whatever the history"
 --! [params.min_keys]
 --! type = "int"
 --! default = 10
@@ -39,9 +41,19 @@
 --! default = "9999-12-31"
 --! help = "Findings before this time"
 WITH destinations AS (
-    -- bucket.s3.region.amazonaws.com, bucket.s3-region..., access-point.s3-accesspoint...: there are few, so that each
-    -- is taken apart once. max() keeps the planner from doing it row by row.
-    SELECT host_header, regexp_match(max(host_header), '^(.+)\.s3[.-]')[1] AS destination
+    -- bucket.s3.region.amazonaws.com, bucket.s3-region..., bucket.bucket.vpce-id.s3.region.vpce... (an interface
+    -- endpoint), name-account.s3-accesspoint..., name-account.accesspoint.vpce-id...: there are few, so that each is
+    -- taken apart once. max() keeps the planner from doing it row by row.
+    SELECT
+        host_header,
+        CASE
+            -- Path-style requests at an interface endpoint, and access points that name neither bucket nor account.
+            WHEN regexp_like(max(host_header), '^(bucket|accesspoint)\.vpce-|-s3alias\.|\.mrap\.accesspoint\.') THEN NULL
+            ELSE regexp_match(
+                regexp_replace(max(host_header), '\.(bucket|accesspoint)\.vpce-.*$', '.s3.'), '^(.+)\.s3[.-]'
+            )[1]
+        END AS destination,
+        regexp_match(max(host_header), '-([0-9]{12})\.(?:s3-accesspoint|accesspoint\.vpce-)')[1] AS point_account
     FROM access_logs
     WHERE operation IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
         AND time < $until
@@ -55,6 +67,10 @@ copies AS (
     FROM destinations
     JOIN access_logs AS rows ON rows.host_header = destinations.host_header
     WHERE destinations.destination IS NOT NULL
+        AND (
+            destinations.point_account IS NULL
+            OR destinations.point_account IS DISTINCT FROM principal_account(rows.requester)
+        )
         AND rows.operation IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
         AND (rows.http_status BETWEEN 200 AND 299 OR rows.http_status IS NULL)
         AND rows.error_code IS NULL

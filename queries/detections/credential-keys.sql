@@ -8,7 +8,8 @@
 --! visitors are not in these logs.
 --! Only the key is judged. Whether the object holds a secret is not in the logs. Left out are callers that also write
 --! such objects in the bucket, since they have what they wrote, and after the third day a caller that reads the same
---! key day after day, which is how programs fetch their settings. A stolen identity of those kinds is not found here."""
+--! key day after day, which is how programs fetch their settings. A stolen identity of those kinds is not found here.
+--! Neither excuses anonymous callers and CloudFront, behind which are many."""
 --! runbook = [
 --!     "Find out whether the caller was meant to read it. If not, treat what the object holds as known to others: rotate those credentials first.",
 --!     "If anonymous or CloudFront could read it, close that now: aws s3api put-public-access-block --bucket BUCKET --public-access-block-configuration BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true, or move the object out of what the distribution serves.",
@@ -48,6 +49,8 @@ WITH touches AS (
         log_bucket,
         log_key,
         log_offset,
+        principal_type(requester) IN ('anonymous', 'cloudfront_oai')
+            OR coalesce(requester, '-') = 'svc:cloudfront.amazonaws.com' AS is_many,
         dense_rank() OVER (
             PARTITION BY bucket, principal(requester), key ORDER BY date_trunc('day', time)
         ) AS read_day,
@@ -55,7 +58,7 @@ WITH touches AS (
             OVER (PARTITION BY bucket, principal(requester)) AS writes
     FROM access_logs
     WHERE operation IN (
-            'REST.GET.OBJECT', 'WEBSITE.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.POST.SELECT',
+            'REST.GET.OBJECT', 'WEBSITE.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET', 'REST.POST.SELECT',
             'REST.PUT.OBJECT', 'REST.POST.OBJECT', 'REST.POST.UPLOAD', 'REST.COPY.OBJECT'
         )
         AND (http_status BETWEEN 200 AND 299 OR http_status IS NULL)
@@ -76,10 +79,10 @@ SELECT
     min(key) AS example_key,
     count(DISTINCT remote_ip) AS addresses,
     min(remote_ip) AS example_address,
-    bool_or(operation = 'REST.COPY.OBJECT_GET') AS copied
+    bool_or(operation IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')) AS copied
 FROM touches
-WHERE writes = 0
-    AND read_day <= $habit_days
+WHERE (is_many OR writes = 0 AND read_day <= $habit_days)
+    AND operation NOT IN ('REST.PUT.OBJECT', 'REST.POST.OBJECT', 'REST.POST.UPLOAD', 'REST.COPY.OBJECT')
     AND time >= $since
 GROUP BY bucket, principal
 ORDER BY keys DESC, bucket, subject

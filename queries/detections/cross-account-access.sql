@@ -50,7 +50,12 @@ FROM (
             WHEN principal_type(requester) = 'root_or_canonical' AND requester <> bucket_owner THEN requester
         END AS account
     FROM access_logs
-    WHERE http_status < 400
+    -- The source side of a copy can be without status.
+    WHERE (
+            http_status < 400
+            OR http_status IS NULL AND error_code IS NULL
+                AND operation IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
+        )
         AND remote_ip IS NOT NULL
         AND time >= $since AND time < $until
         AND array_to_string($own_accounts, ',') <> ''

@@ -7,7 +7,8 @@
 --! or the code AccessDenied with another status. That is somebody who tries what they may, or a program that has lost a
 --! right. Requests with wrong or expired credentials are logged without requester, so they count by address. Why a request
 --! was refused is not in the logs. Not counted: answers that say that there is no such configuration or no such key, reads
---! of archived objects (InvalidObjectState), CORS preflights, and callers that are AWS itself or CloudFront.
+--! of archived objects (InvalidObjectState), CORS preflights, the rows of single keys beside a multi-object delete, and
+--! callers that are AWS itself or CloudFront.
 --! count is the number of refusals in bursts. Requests that the policy of a VPC endpoint refuses are never logged."""
 --! runbook = [
 --!     "See what was tried, and whether anything worked: s3trail query principal-activity -p principal=SUBJECT -p bucket=BUCKET (for an address: s3trail query anonymous-requests -p bucket=BUCKET)",
@@ -53,6 +54,8 @@ WITH refused AS (
         AND (http_status = 403 OR error_code = 'AccessDenied')
         AND (error_code IS NULL OR error_code <> 'InvalidObjectState')
         AND operation <> 'REST.OPTIONS.PREFLIGHT'
+        -- one multi-object delete is one request, whatever the number of its keys
+        AND operation NOT LIKE 'BATCH.%'
         AND NOT is_aws_internal
         AND principal_type <> 'cloudfront_oai'
 ),

@@ -4,9 +4,11 @@
 --! level = "medium"
 --! description = """
 --! One principal, or one address without credentials, met refusals (403) or nothing (404) for many different keys of a
---! bucket, or in many buckets, or listed a bucket very often. That is how names are guessed and how contents are mapped
---! before they are taken. Spans are those of the clock (window), so a search is counted in each hour by itself. With
---! many buckets the finding has the bucket "*" and buckets says how many; else it has the bucket.
+--! bucket, or refusals in many buckets, or listed a bucket very often. That is how names are guessed and how contents are
+--! mapped before they are taken. Spans are those of the clock (window), so a search is counted in each hour by itself.
+--! A search through many buckets is one finding with the bucket "*", and buckets says how many; a bucket whose keys were
+--! searched or which was listed so often is a finding of its own, also beside such a one. A bucket in which keys were
+--! merely not there does not count among the many: every program asks for an object too early now and then.
 --! Answers that only say that some configuration is not set are left out, as are reads of archived objects, CORS
 --! preflights, and callers that are AWS itself or CloudFront. Only buckets that are logged are seen, and names of buckets
 --! that do not exist never are. What the caller found is not in this finding: only that it searched."""
@@ -41,7 +43,7 @@
 --! [params.min_buckets]
 --! type = "int"
 --! default = 5
---! help = "Different buckets with a refusal or something not there"
+--! help = "Different buckets with a refusal (403)"
 --! [params.min_listings]
 --! type = "int"
 --! default = 5000
@@ -55,6 +57,7 @@ WITH probes AS (
         key,
         operation IN ('REST.GET.BUCKET', 'REST.GET.BUCKETVERSIONS') AS is_listing,
         http_status IN (403, 404) AS is_miss,
+        http_status = 403 AS is_refused,
         remote_ip,
         user_agent,
         log_bucket,
@@ -69,6 +72,7 @@ WITH probes AS (
             error_code IS NULL
             OR error_code NOT IN (
                 'NoSuchTagSet',
+                'NoSuchConfiguration',
                 'NoSuchCORSConfiguration',
                 'NoSuchLifecycleConfiguration',
                 'NoSuchBucketPolicy',
@@ -77,6 +81,7 @@ WITH probes AS (
                 'NoSuchPublicAccessBlockConfiguration',
                 'ServerSideEncryptionConfigurationNotFoundError',
                 'ObjectLockConfigurationNotFoundError',
+                'NoSuchObjectLockConfiguration',
                 'OwnershipControlsNotFoundError',
                 'InvalidObjectState'
             )
@@ -92,7 +97,7 @@ by_key AS (
         subject,
         key,
         count(*) FILTER (WHERE is_listing) AS listings,
-        count(*) FILTER (WHERE is_miss) AS misses
+        count(*) FILTER (WHERE is_refused) AS refusals
     FROM probes
     GROUP BY span, bucket, subject, key
 ),
@@ -103,22 +108,24 @@ by_bucket AS (
         subject,
         count(key) AS keys,
         sum(listings) AS listings,
-        sum(misses) AS misses
+        sum(refusals) AS refusals
     FROM by_key
     GROUP BY span, bucket, subject
 ),
 by_subject AS (
     SELECT
         *,
-        count(*) FILTER (WHERE misses > 0) OVER (PARTITION BY span, subject) AS buckets
+        count(*) FILTER (WHERE refusals > 0) OVER (PARTITION BY span, subject) AS buckets
     FROM by_bucket
 ),
 searches AS (
-    SELECT
-        *,
-        CASE WHEN buckets >= $min_buckets THEN '*' ELSE bucket END AS searched
+    SELECT span, bucket, subject, '*' AS searched
     FROM by_subject
-    WHERE buckets >= $min_buckets AND misses > 0 OR keys >= $min_keys OR listings >= $min_listings
+    WHERE buckets >= $min_buckets AND refusals > 0
+    UNION ALL
+    SELECT span, bucket, subject, bucket AS searched
+    FROM by_subject
+    WHERE keys >= $min_keys OR listings >= $min_listings
 )
 SELECT
     min(time) AS first_seen,

@@ -60,7 +60,7 @@ WITH deletions AS (
         key,
         min(time) AS deleted_at,
         min(remote_ip) AS remote_ip,
-        min(version_id) AS version_id,
+        bool_or(version_id IS NOT NULL OR uri_param(request_uri, 'versionId') IS NOT NULL) AS is_permanent,
         first_value(log_bucket ORDER BY time) AS log_bucket,
         first_value(log_key ORDER BY time) AS log_key,
         first_value(log_offset ORDER BY time) AS log_offset,
@@ -83,11 +83,11 @@ touched AS (
         min(deletions.keys_deleted) AS keys_deleted,
         min(deletions.deleted_at) AS deleted_at,
         min(deletions.remote_ip) AS remote_ip,
-        min(deletions.version_id) AS version_id,
+        bool_or(deletions.is_permanent) AS is_permanent,
         min(deletions.log_bucket) AS log_bucket,
         min(deletions.log_key) AS log_key,
         min(deletions.log_offset) AS log_offset,
-        bool_or(before.operation NOT IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET')) AS is_fresh,
+        bool_or(before.operation NOT IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')) AS is_fresh,
         min(before.time) AS read_at,
         max(before.object_size) AS object_size,
         first_value(before.log_bucket ORDER BY before.time) AS read_log_bucket,
@@ -102,11 +102,11 @@ touched AS (
         AND (
             before.requester = deletions.requester
             OR before.remote_ip = deletions.remote_ip
-            OR before.operation NOT IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET')
+            OR before.operation NOT IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
         )
     WHERE deletions.keys_deleted >= $min_keys
         AND before.operation IN (
-            'REST.GET.OBJECT', 'REST.COPY.OBJECT_GET',
+            'REST.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET',
             'REST.PUT.OBJECT', 'REST.POST.OBJECT', 'REST.POST.UPLOAD', 'REST.COPY.OBJECT'
         )
         -- Copies log no status at times.
@@ -149,7 +149,7 @@ SELECT
     ) AS evidence,
     min(deleted_at) AS first_deletion,
     sum(object_size) AS bytes,
-    count(version_id) AS permanent_deletes,
+    count(DISTINCT key) FILTER (WHERE is_permanent) AS permanent_deletes,
     count(DISTINCT substr(key, 1, strpos(key, '/'))) AS prefixes,
     min(key) AS example_key,
     count(DISTINCT remote_ip) AS addresses,

@@ -12,7 +12,7 @@
 --! S3.EXPIRE.OBJECT removes for good (or a noncurrent version); S3.CREATE.DELETEMARKER leaves the version behind."""
 --! runbook = [
 --!     "Look at the rules as they are now: aws s3api get-bucket-lifecycle-configuration --bucket BUCKET. If they are wrong: aws s3api delete-bucket-lifecycle --bucket BUCKET; it takes a while until S3 stops.",
---!     "Ask the caller who made the change; look it up in CloudTrail under PutBucketLifecycleConfiguration, which has the body.",
+--!     "Ask the caller who made the change; look it up in CloudTrail, which has the body: aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=PutBucketLifecycle",
 --!     "In a versioned bucket bring back what got a delete marker: aws s3api list-object-versions --bucket BUCKET --query 'DeleteMarkers[?IsLatest]', then aws s3api delete-object with the version id of each marker.",
 --! ]
 --! falsepositives = ["A clean-up by lifecycle rule that was meant", "A rule that first matches much, long after it was set, and another change shortly before"]
@@ -46,7 +46,8 @@ WITH changes AS (
     FROM access_logs
     WHERE operation = 'REST.PUT.LIFECYCLE'
         AND http_status BETWEEN 200 AND 299
-        AND time >= $since AND time < $until
+        -- A change before $since counts when what it did goes on after it.
+        AND time >= $since - $within AND time < $until
 ),
 starts AS (
     SELECT bucket, min(time) AS first_time
@@ -110,7 +111,8 @@ SELECT
     CAST(max(objects_before * scale) AS bigint) AS usual_before,
     max(remote_ip) AS address
 FROM compared
-WHERE objects_after >= $min_objects
+WHERE last_time >= $since
+    AND objects_after >= $min_objects
     AND objects_after >= $factor * objects_before * scale
 GROUP BY bucket, principal
 ORDER BY count DESC, bucket, subject

@@ -8,7 +8,7 @@
 --! without version id succeeds there, as a delete marker, and is no violation. A bucket counts when its logs show
 --! Object Lock, retention or legal-hold calls that worked, or when it is listed. The count is of refused deletes."""
 --! runbook = [
---!     "Ask the caller why versions were to be deleted; if nobody knows, treat the credentials as stolen: aws iam update-access-key --access-key-id KEY --status Inactive.",
+--!     "Ask the caller why versions were to be deleted; if nobody knows, treat the credentials as stolen: aws iam update-access-key --user-name USER --access-key-id KEY --status Inactive; for a role revoke its sessions, whose keys (ASIA...) are temporary.",
 --!     "Check that the versions are there and locked: aws s3api get-object-retention --bucket BUCKET --key KEY --version-id VERSION.",
 --!     "See what else the caller did: s3trail query principal-history -p principal=SUBJECT.",
 --! ]

@@ -13,7 +13,7 @@
 --! runbook = [
 --!     "Look at the raw lines of the evidence with a viewer that shows control bytes (less, cat -v), never with a plain cat.",
 --!     "Do not trust other reports about these lines, such as Athena tables made with the usual regular expression: compare status and size with this lake.",
---!     "See what else the address asked for: query top-talkers, detection suspicious-agent. Block it if it is not yours.",
+--!     "See what else the address asked for: s3trail query address-activity -p networks=SUBJECT, detection suspicious-agent. Block it if it is not yours.",
 --! ]
 --! falsepositives = ["Broken clients whose user agent holds quotes and numbers", "Security scanners of your own"]
 --! tags = ["anomalies", "reconnaissance"]

@@ -14,7 +14,7 @@
 --! runbook = [
 --!     "See whether the bucket is still logged, and where to: aws s3api get-bucket-logging --bucket BUCKET",
 --!     "See whether delivery is refused: aws s3api get-bucket-policy --bucket LOGBUCKET, and 4xx request metrics of the log bucket",
---!     "See whether the bucket is used at all: aws cloudtrail lookup-events, request metrics, or a request of your own that must show in the log some hours later",
+--!     "See whether the bucket is used at all: request metrics of the bucket, CloudTrail data events where a trail has them (aws cloudtrail lookup-events shows management events only), or a request of your own that must show in the log some hours later",
 --!     "See whether its log objects are still taken in: s3trail query delivery-times",
 --! ]
 --! falsepositives = [
@@ -26,7 +26,7 @@
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"
---! help = "Findings from this time on"
+--! help = "Findings from this time on: silence counts from the moment at which it had lasted too long"
 --! [params.until]
 --! type = "timestamp"
 --! default = "9999-12-31"
@@ -91,7 +91,10 @@ WITH streams AS (
         AND hours >= $min_hours
         AND records >= $min_records
         AND records_later >= $min_other_records
-        AND last_time >= $since
+        -- The moment from which on it was silent for too long; the last record can be older than $since.
+        AND date_part('epoch', last_time)
+            + greatest(date_part('epoch', CAST($min_silence AS interval)), $factor * longest_pause_s)
+            >= date_part('epoch', $since)
         AND data_end - last_time >= $min_silence
         AND date_part('epoch', data_end) - date_part('epoch', last_time) >= $factor * longest_pause_s
 )

@@ -138,7 +138,9 @@ SELECT
     found.busiest_window,
     found.usual_window,
     round(1.0 * count(*) FILTER (WHERE deletes.operation = 'BATCH.DELETE.OBJECT') / count(*), 2) AS share_in_batches,
-    count(*) FILTER (WHERE deletes.version_id IS NOT NULL) AS versions,
+    count(*) FILTER (
+        WHERE deletes.version_id IS NOT NULL OR uri_param(deletes.request_uri, 'versionId') IS NOT NULL
+    ) AS versions,
     sum(deletes.object_size) AS bytes,
     min(deletes.session_name) AS example_session,
     min(deletes.remote_ip) AS example_address

@@ -8,8 +8,8 @@
 --! are one network, "private". history_days says on how many days before the bucket was used; with fewer than
 --! min_history_days it is left out, and so is one that meets new networks all the time (usual_new): there a new one means
 --! nothing, and nothing is said. Without since, what is new is looked for in the last day of records (window). Pre-signed
---! URLs and forms are left out, since they are used by others than the principal who signed; callers without credentials as
---! well, unless asked for. Where an address is in the world is not in the logs."""
+--! URLs and forms are left out, since they are used by others than the principal who signed, and so is CloudFront; callers
+--! without credentials as well, unless asked for. Where an address is in the world is not in the logs."""
 --! runbook = [
 --!     "Find out whose address it is (whois, the VPN and office networks), and ask the owner of the principal whether they were there",
 --!     "If not, switch the credentials off (aws iam update-access-key --user-name USER --access-key-id KEY --status Inactive; for a role revoke its sessions), then see what was done: s3trail query principal-activity -p principal=EXAMPLE_PRINCIPAL -p bucket=BUCKET",
@@ -60,12 +60,14 @@ successes AS (
     FROM access_logs
     WHERE time < $until
         AND remote_ip IS NOT NULL
-        AND http_status BETWEEN 200 AND 299
+        -- the source side of a copy can be without status
+        AND (http_status BETWEEN 200 AND 299
+            OR http_status IS NULL AND operation IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET'))
         AND error_code IS NULL
         AND (authentication_type IS NULL OR authentication_type = 'AuthHeader')
         AND CASE
             WHEN requester IS NULL THEN $anonymous
-            WHEN requester LIKE 'arn:%' THEN true
+            WHEN requester LIKE 'arn:%' THEN requester NOT LIKE 'arn:%:iam::cloudfront:%'
             -- the function only for the few others
             WHEN principal_type(requester) = 'anonymous' THEN $anonymous
             ELSE principal_type(requester) NOT IN ('aws_s3', 'service', 'log_delivery')

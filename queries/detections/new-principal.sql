@@ -47,7 +47,9 @@ successes AS (
     WHERE time < $until
         -- early, since it can be nearly everything
         AND requester IS NOT NULL
-        AND http_status BETWEEN 200 AND 299
+        -- the source side of a copy can be without status
+        AND (http_status BETWEEN 200 AND 299
+            OR http_status IS NULL AND operation IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET'))
         AND error_code IS NULL
 ),
 days AS (

@@ -25,7 +25,7 @@
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"
---! help = "Findings from this time on"
+--! help = "Findings from this time on: an upload counts from the moment at which it was left for so long"
 --! [params.until]
 --! type = "timestamp"
 --! default = "9999-12-31"
@@ -86,7 +86,7 @@ LEFT JOIN cleaned
     ON cleaned.bucket = parts.bucket AND cleaned.key = parts.key AND cleaned.time >= parts.last_part
 WHERE cleaned.time IS NULL
     AND parts.upload_id IS NOT NULL
-    AND parts.last_part >= $since
+    AND parts.last_part >= $since - $after
     AND NOT EXISTS (
         SELECT 1 FROM ended WHERE ended.bucket = parts.bucket AND ended.upload_id = parts.upload_id
     )

@@ -8,7 +8,7 @@
 --! look for a way in do that first; so do tools that look after security. Known callers are left out: roles of AWS
 --! services (AWSServiceRole..., such as those of AWS Config and Trusted Advisor), sessions named AWSConfig-..., AWS itself,
 --! and the kinds of software in known_agents. Names of sessions and user agents are chosen by the caller and can be
---! forged. One row for each caller; with more than one bucket the bucket is "*" and buckets says how many."""
+--! forged. One finding for each caller, with the bucket "*": buckets says how many there are, example_bucket names one."""
 --! runbook = [
 --!     "Ask the owner of the principal whether they ran an audit or a scanner; if not, see what else it did: s3trail query principal-activity -p principal=SUBJECT -p since=FIRST_SEEN",
 --!     "If the credentials are stolen, switch them off: aws iam update-access-key --user-name USER --access-key-id KEY --status Inactive",
@@ -99,12 +99,13 @@ counted AS (
 SELECT
     min(time) AS first_seen,
     max(time) AS last_seen,
-    CASE WHEN count(DISTINCT bucket) > 1 THEN '*' ELSE min(bucket) END AS bucket,
+    '*' AS bucket,
     subject,
     count(*) AS count,
     evidence(log_bucket, log_key, log_offset, time) AS evidence,
     max(settings) AS settings,
-    count(DISTINCT bucket) AS buckets,
+    count(DISTINCT counted.bucket) AS buckets,
+    min(counted.bucket) AS example_bucket,
     count(*) FILTER (WHERE http_status = 403) AS refused,
     min(remote_ip) AS example_address,
     min(user_agent_family) AS example_agent

@@ -58,7 +58,8 @@ WITH slots AS (
         requester,
         CAST(floor(2 * date_part('epoch', time) / date_part('epoch', CAST($window AS interval))) AS bigint) AS slot,
         count(*) FILTER (
-            WHERE operation = 'REST.GET.OBJECT' AND http_status IN (200, 206) OR operation = 'REST.COPY.OBJECT_GET'
+            WHERE operation = 'REST.GET.OBJECT' AND http_status IN (200, 206)
+                OR operation IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
         ) AS reads,
         count(*) FILTER (
             WHERE operation = 'REST.GET.OBJECT' AND http_status = 200 OR operation = 'REST.COPY.OBJECT_GET'
@@ -90,12 +91,12 @@ touched AS (
         requester,
         key,
         key_prefix AS prefix,
-        operation IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET') AS is_read,
+        operation IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET') AS is_read,
         CAST(floor(2 * date_part('epoch', time) / date_part('epoch', CAST($window AS interval))) AS bigint) AS slot
     FROM requests
     WHERE time < $until
         AND operation IN (
-            'REST.GET.OBJECT', 'REST.COPY.OBJECT_GET',
+            'REST.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET',
             'REST.PUT.OBJECT', 'REST.POST.OBJECT', 'REST.COPY.OBJECT', 'REST.POST.UPLOAD'
         )
         -- The source side of a copy can be without status.

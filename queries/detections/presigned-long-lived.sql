@@ -11,7 +11,7 @@
 --! runbook = [
 --!     "Ask the owner of the signer whether the lifetime is needed; longest_lifetime_s is what was asked for, example_key where.",
 --!     "Sign with a shorter X-Amz-Expires (aws s3 presign s3://BUCKET/KEY --expires-in 900).",
---!     "To end URLs that are out: take the rights from the signer, or set the key inactive (aws iam update-access-key --access-key-id KEY --status Inactive).",
+--!     "To end URLs that are out: take the rights from the signer, or set the key inactive (aws iam update-access-key --user-name USER --access-key-id KEY --status Inactive; a key that begins with ASIA is temporary: revoke the sessions of the role).",
 --!     "Refuse old signatures by bucket policy with the condition s3:signatureAge.",
 --! ]
 --! falsepositives = [

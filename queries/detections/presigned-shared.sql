@@ -9,7 +9,7 @@
 --! count: anybody can make up the rest. User agents are what callers write. Whether the signer wanted it to be shared
 --! is not in the log. The count is of fulfilled requests."""
 --! runbook = [
---!     "Ask the signer (column signer) whether this link was meant for many; if not, end it: take the right to the key from the signer, or set its access key inactive (aws iam update-access-key --access-key-id KEY --status Inactive).",
+--!     "Ask the signer (column signer) whether this link was meant for many; if not, end it: take the right to the key from the signer, or set its access key inactive (aws iam update-access-key --user-name USER --access-key-id KEY --status Inactive; a key that begins with ASIA is temporary: revoke the sessions of the role).",
 --!     "See who used it, and what else came from there: s3trail query object-history -p key=KEY.",
 --!     "Hand out one URL per person, with a short life.",
 --! ]
@@ -38,7 +38,7 @@
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"
---! help = "Findings from this time on"
+--! help = "Findings from this time on: URLs that were used since; all earlier uses count with them"
 --! [params.until]
 --! type = "timestamp"
 --! default = "9999-12-31"
@@ -66,7 +66,7 @@ WITH uses AS (
             log_key,
             log_offset
         FROM requests
-        WHERE time >= $since AND time < $until
+        WHERE time < $until
             AND http_status < 400
             -- Records too old to name the authentication have no host header either.
             AND (authentication_type = 'QueryString'
@@ -80,7 +80,7 @@ candidates AS (
     SELECT url
     FROM uses
     GROUP BY url
-    HAVING count(*) >= least($min_addresses, $min_agents)
+    HAVING count(*) >= least($min_addresses, $min_agents) AND max(time) >= $since
 )
 SELECT
     min(time) AS first_seen,
@@ -101,5 +101,6 @@ SELECT
 FROM uses
 WHERE url IN (SELECT url FROM candidates)
 GROUP BY bucket, key, key_id, short_key_id, presigned_date, presigned_expires_s, end_v2
-HAVING count(DISTINCT remote_ip) >= $min_addresses OR count(DISTINCT user_agent) >= $min_agents
+HAVING (count(DISTINCT remote_ip) >= $min_addresses OR count(DISTINCT user_agent) >= $min_agents)
+    AND max(time) >= $since
 ORDER BY bucket, subject

@@ -10,7 +10,7 @@
 --! date and security token are not said to be masked; with_session_token counts the requests whose token is logged
 --! too. The count is of requests."""
 --! runbook = [
---!     "Compare valid_until with the clock. If it is ahead, end the URLs: set the access key inactive (aws iam update-access-key --access-key-id KEY --status Inactive) or take the right from the signer.",
+--!     "Compare valid_until with the clock. If it is ahead, end the URLs: set the access key inactive (aws iam update-access-key --user-name USER --access-key-id KEY --status Inactive; a key that begins with ASIA is temporary: revoke the sessions of the role), or take the right from the signer.",
 --!     "Look who can read the log bucket: aws s3api get-bucket-policy --bucket LOG_BUCKET and aws s3api get-bucket-acl --bucket LOG_BUCKET.",
 --!     "Rewrite or expire old log objects that hold signatures; sign with SigV4 and short lifetimes.",
 --! ]

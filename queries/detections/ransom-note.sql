@@ -4,7 +4,8 @@
 --! level = "high"
 --! description = """
 --! Objects were written whose name (the part of the key after the last slash) reads like a note of extortion: how to
---! decrypt, your files are encrypted, restore instructions. Keys are compared as decoded.
+--! decrypt, your files are encrypted, restore instructions; with the ending of a text or a page (txt, html, hta, rtf) or
+--! none. Keys are compared as decoded.
 --! Only the name is judged; the content is not in the logs. A note is usually the last step, so look at what was
 --! read, overwritten and deleted before."""
 --! runbook = [
@@ -16,8 +17,39 @@
 --! tags = ["destruction", "attack.t1486"]
 --! [params.pattern]
 --! type = "text"
---! default = '''(?i)^[^a-z0-9]*(how[ _.-]*(to|can|do)[ _.-].*(decrypt|recover|restore|unlock|get[ _.-].*back).*|.*decrypt(ion)?[ _.-]*(my|your|all|the)?[ _.-]*(files?|data|bucket|instructions?|info|note|readme|guide|help|me)|.*(recover|recovery|restore|unlock)[ _.-]*((my|your|all)[ _.-]*(files?|data|bucket|objects?)|files?|instructions?)|(all[ _.-]*)?(your|ur)[ _.-].*(encrypted|stolen|locked|hacked|leaked).*|(files|data|bucket)[ _.-]*(are|is|was|were|have|has|been|got)[ _.-].*(encrypted|stolen|locked|hacked|leaked).*|(.*[ _.-])?ransom([ _.-]*(note|info|readme|payment|demand))?|read[ _.-]*(me|it|this)[ _.-]*(now|first|for|to|or|before)?[ _.-]*(decrypt|recover|restore|unlock|pay|ransom|important|warning).*|(pay|send)[ _.-].*(bitcoins?|btc|monero|xmr|ransom).*|(warning|attention|important)[ _.-].*(encrypt|stolen|ransom|hack|leak).*)[^a-z0-9]*(\.(txt|html?|hta|rtf|pdf|png|jpe?g|bmp|url))?$'''
---! help = "Regular expression that the name must match"
+--! default = '''
+--! (?ix)^[^a-z0-9]*(
+--!   # decrypt: only after how to, read me, help and the like, or before what is decrypted
+--!   ((read[^a-z0-9.]*(me|it|this)?|help|how|please|important|warning|attention|instructions?)[^a-z0-9.]*
+--!       ((me|now|first|how|can|do|i|you|to|for|and|get)[^a-z0-9.]*)*
+--!     (decrypt(ion|or|er)?
+--!       |(recover|restore|unlock|back)[^a-z0-9.]*((my|your|ur|all|the|encrypted|locked)[^a-z0-9.]*)*(files?|data|bucket|objects?)
+--!       |((my|your|ur|all|the)[^a-z0-9.]*)*(files?|data|bucket|objects?)[^a-z0-9.]*back)
+--!   |read[^a-z0-9.]*(me|it|this)[^a-z0-9.]*((now|first|please)[^a-z0-9.]*)*(to|for|how|before)[^a-z0-9.]*(to[^a-z0-9.]*)?(recover|restore|unlock|pay)
+--!   |decrypt(ion)?[^a-z0-9.]*((my|your|ur|all|the)[^a-z0-9.]*)*(files?|data|bucket|instructions?|info|note|readme|help)
+--!   |(recover|recovery|restore|unlock)[^a-z0-9.]*((my|your|ur|all)[^a-z0-9.]*)+(files?|data|bucket|objects?)
+--!   |(recover|restore|unlock)[^a-z0-9.]*files
+--!   |(recovery|restore|unlock)[^a-z0-9.]*instructions?
+--!   # your files are encrypted, stolen, ...
+--!   |((warning|attention|important|all|of)[^a-z0-9.]*)*(your|ur)[^a-z0-9.]+((important|personal|company|s3|all)[^a-z0-9.]*)*
+--!       (files?|data|bucket|objects?|documents?|backups?|database)[^a-z0-9.]*
+--!       ((are|is|was|were|have|has|had|been|got|now|all)[^a-z0-9.]+)*(encrypted|stolen|locked|hacked|leaked)
+--!   |((warning|attention|important|all|the)[^a-z0-9.]*)*(files|data|bucket)[^a-z0-9.]+
+--!       ((are|is|was|were|have|has|been|got)[^a-z0-9.]+)+(encrypted|stolen|locked|hacked|leaked)
+--!   |files[^a-z0-9.]*encrypted
+--!   |you[^a-z0-9.]+((have|are|were|been|got)[^a-z0-9.]+)+hacked
+--!   # ransom, payment
+--!   |(.*[^a-z0-9.])?ransom[^a-z0-9.]*(note|info|readme|payment|demand|instructions?)
+--!   |((read[^a-z0-9.]*me|warning|attention|important|pay|the|a)[^a-z0-9.]*)*ransom
+--!   |(pay|send)[^a-z0-9.]+((us|me|the|in|[0-9.]+)[^a-z0-9.]+)+(bitcoins?|btc|monero|xmr)
+--!   |(pay|send)[^a-z0-9.]+(bitcoins?|btc|monero|xmr)[^a-z0-9.]+(to|for|or)[^a-z0-9.]+[^.]*
+--!   )([^a-z0-9.]+(read|me|readme|this|now|first|please|how|to|pay|decrypt|restore|recover|info|instructions?|note|by|back|help|for|or|us|contact|my|your|all|files?|data))*
+--! )[^a-z0-9]*(\.(txt|html?|hta|rtf))?$'''
+--! help = "Regular expression that the name must match; (?x) at its beginning lets it have blanks, lines and comments"
+--! [params.ignore]
+--! type = "text"
+--! default = '^how-(to|can|do)-[a-z0-9-]+\.html?$'
+--! help = "Regular expression of names that match and are no notes: web pages that help"
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"
@@ -50,5 +82,6 @@ FROM (
         AND time >= $since AND time < $until
 ) AS uploads
 WHERE regexp_like(name, $pattern)
+    AND NOT regexp_like(name, $ignore)
 GROUP BY bucket, principal
 ORDER BY count DESC, bucket, subject

@@ -54,7 +54,15 @@ FROM requests
 WHERE time >= $since AND time < $until
     AND cardinality($allowed) > 0
     AND (array_has($buckets, '*') OR array_has($buckets, bucket))
-    AND ($include_refused OR http_status BETWEEN 200 AND 299 AND error_code IS NULL)
+    -- The source side of a copy can be without status.
+    AND (
+        $include_refused
+        OR error_code IS NULL
+            AND (
+                http_status BETWEEN 200 AND 299
+                OR http_status IS NULL AND operation IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
+            )
+    )
     AND NOT array_has($allowed, principal)
     AND NOT coalesce(array_has($allowed, account_id), false)
     AND principal_type NOT IN ('aws_s3', 'service', 'log_delivery')

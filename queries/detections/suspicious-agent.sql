@@ -10,7 +10,7 @@
 --! show, and a name is no proof."""
 --! runbook = [
 --!     "If the caller has an identity, ask its owner at once whether it is a test. If not, deactivate the key: aws iam update-access-key --user-name NAME --access-key-id ID --status Inactive",
---!     "If requests succeeded, see what was read: query object-history or top-talkers for the address.",
+--!     "If requests succeeded, see what was read: s3trail query address-activity -p networks=EXAMPLE_ADDRESS, then query object-history for the keys.",
 --!     "If the bucket need not be public: aws s3api put-public-access-block --bucket BUCKET --public-access-block-configuration BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true",
 --! ]
 --! falsepositives = ["A penetration test or a vulnerability scan of your own"]

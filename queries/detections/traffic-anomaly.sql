@@ -7,7 +7,8 @@
 --! hour of the days before. Usual is the median of that hour over the days before, and its spread the median absolute
 --! deviation; days without such requests count as zero. The hour must also exceed every one of these hours and their
 --! neighbours, so that a weekly job stays out once it was seen. Kinds are those of operation_class: read, write, list,
---! delete and so on.
+--! delete and so on. A multi-object delete is one request (mass-deletion counts keys), and a copy is one read of its
+--! source.
 --! A bucket whose records reach back for less than the set number of days has no usual and no findings. Hours are
 --! hours of UTC; the last day ends with the last record. Only rises are looked at: a stream that stops is for
 --! logging-silent."""
@@ -66,6 +67,8 @@ WITH hours AS (
             coalesce(sum(bytes_sent), 0) AS bytes_sent
         FROM access_logs
         WHERE time < $until
+            -- One multi-object delete is one request, whatever the number of its keys.
+            AND operation NOT LIKE 'BATCH.%'
         GROUP BY bucket, operation, CAST(floor(date_part('epoch', time) / 3600) AS bigint)
     ) AS operations
     GROUP BY bucket, operation_class(operation), hour
@@ -152,6 +155,7 @@ JOIN access_logs AS requests
     ON requests.bucket = outliers.bucket
     AND CAST(floor(date_part('epoch', requests.time) / 3600) AS bigint) = outliers.hour
     AND operation_class(requests.operation) = outliers.class
+    AND requests.operation NOT LIKE 'BATCH.%'
 WHERE requests.time >= $since AND requests.time < $until
 GROUP BY outliers.bucket, outliers.class, outliers.measure
 ORDER BY z DESC, bucket, subject

@@ -70,9 +70,13 @@ FROM (
         AND ($bucket = '' OR bucket = $bucket)
         AND (
             access_point_arn IS NOT NULL
-            OR host_header LIKE '%.s3-accesspoint%'
-            OR host_header LIKE '%-s3alias.%'
-            OR host_header LIKE '%.mrap.accesspoint.s3-global.%'
+            -- The host name on the source side of a copy is that of its destination.
+            OR operation NOT IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
+                AND (
+                    host_header LIKE '%.s3-accesspoint%'
+                    OR host_header LIKE '%-s3alias.%'
+                    OR host_header LIKE '%.mrap.accesspoint.s3-global.%'
+                )
         )
 ) AS uses
 GROUP BY bucket, access_point, principal, operation_class, prefix

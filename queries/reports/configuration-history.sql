@@ -44,6 +44,8 @@ WITH facts AS (
                 named_struct('name', 'versioning', 'value', versioning),
                 named_struct('name', 'mfa_delete', 'value', CAST(mfa_delete AS text)),
                 named_struct('name', 'encryption_algorithm', 'value', encryption_algorithm),
+                named_struct('name', 'kms_key_id',
+                    'value', CASE WHEN encryption_algorithm IS NOT NULL THEN coalesce(kms_key_id, 'none') END),
                 named_struct('name', 'bucket_key', 'value', CAST(bucket_key AS text)),
                 named_struct('name', 'sse_c_blocked', 'value', CAST(sse_c_blocked AS text)),
                 named_struct('name', 'block_public_acls', 'value', CAST(block_public_acls AS text)),
@@ -57,14 +59,23 @@ WITH facts AS (
                 named_struct('name', 'acl_is_public', 'value', CAST(acl_is_public AS text)),
                 named_struct('name', 'cors_rules', 'value', CAST(cors_rules AS text)),
                 named_struct('name', 'cors_any_origin', 'value', CAST(cors_any_origin AS text)),
+                named_struct('name', 'cors_any_origin_writes', 'value', CAST(cors_any_origin_writes AS text)),
                 named_struct('name', 'object_lock', 'value', CAST(object_lock AS text)),
                 named_struct('name', 'default_retention_mode',
                     'value', CASE WHEN object_lock IS NOT NULL THEN coalesce(default_retention_mode, 'none') END),
+                named_struct('name', 'default_retention_days',
+                    'value', CASE
+                        WHEN object_lock IS NOT NULL THEN coalesce(CAST(default_retention_days AS text), 'none')
+                    END),
                 named_struct('name', 'request_payment', 'value', request_payment),
                 named_struct('name', 'lifecycle_rules', 'value', CAST(lifecycle_rules AS text)),
                 named_struct('name', 'replication', 'value', CAST(replication AS text)),
+                named_struct('name', 'replication_destinations',
+                    'value', CASE WHEN replication IS NOT NULL THEN coalesce(replication_destinations, 'none') END),
                 named_struct('name', 'access_points', 'value', CAST(access_points AS text)),
-                named_struct('name', 'network_origin', 'value', network_origin)
+                named_struct('name', 'network_origin', 'value', network_origin),
+                named_struct('name', 'vpc_id',
+                    'value', CASE WHEN network_origin IS NOT NULL THEN coalesce(vpc_id, 'none') END)
             ]) AS fact
         FROM bucket_config
         WHERE $bucket = '' OR bucket = $bucket
@@ -93,14 +104,21 @@ SELECT
     changes.name,
     changes.fact,
     -- Policies are long; bucket_config has them.
-    CASE WHEN changes.fact = 'policy' THEN concat(length(changes.before), ' characters') ELSE changes.before END AS before,
-    CASE WHEN changes.fact = 'policy' THEN concat(length(changes.value), ' characters') ELSE changes.value END AS after,
+    CASE
+        WHEN changes.fact = 'policy' AND changes.before <> 'none' THEN concat(length(changes.before), ' characters')
+        ELSE changes.before
+    END AS before,
+    CASE
+        WHEN changes.fact = 'policy' AND changes.value <> 'none' THEN concat(length(changes.value), ' characters')
+        ELSE changes.value
+    END AS after,
     array_to_string(array_sort(array_agg(DISTINCT writes.principal)), ', ') AS changed_by
 FROM changes
 LEFT JOIN (
     SELECT bucket, time, principal
     FROM requests
-    WHERE operation_class = 'config_write' AND is_success AND time < $until
+    -- With a key it is about an object: its tags, its ACL.
+    WHERE operation_class = 'config_write' AND is_success AND key IS NULL AND time < $until
 ) AS writes
     ON writes.bucket = changes.bucket AND writes.time > changes.after_audit AND writes.time <= changes.audited_at
 GROUP BY

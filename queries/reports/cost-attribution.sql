@@ -64,7 +64,7 @@ records AS (
             WHEN operation LIKE 'S3.%' OR operation LIKE 'BATCH.%' THEN 'none'
             WHEN operation IN ('REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET') THEN 'none'
             WHEN principal_type = 'log_delivery' THEN 'none'
-            WHEN operation_class = 'delete' THEN 'delete'
+            WHEN operation_class = 'delete' OR method = 'DELETE' THEN 'delete'
             WHEN method IN ('PUT', 'COPY') THEN 'write'
             WHEN method = 'POST' AND resource <> 'SELECT' THEN 'write'
             WHEN operation_class = 'list' AND method = 'GET' THEN 'write'

@@ -42,9 +42,12 @@ FROM (
     WHERE time >= $since AND time < $until
         AND ($bucket = '' OR bucket = $bucket)
         AND request_uri LIKE '%?%'
-        -- No way round the redaction of credentials.
+        -- No way round the redaction of credentials, and no keys of SSE-C.
         AND lower($parameter) NOT IN (
-            'x-amz-signature', 'x-amz-security-token', 'x-amz-credential', 'signature', 'awsaccesskeyid'
+            'x-amz-signature', 'x-amz-security-token', 'x-amz-credential', 'signature', 'awsaccesskeyid',
+            'x-amz-server-side-encryption-customer-key', 'x-amz-server-side-encryption-customer-key-md5',
+            'x-amz-copy-source-server-side-encryption-customer-key',
+            'x-amz-copy-source-server-side-encryption-customer-key-md5'
         )
 ) AS requests
 WHERE value IS NOT NULL

@@ -2,9 +2,9 @@
 --! kind = "report"
 --! title = "Where requests fail: by key, address, caller or prefix"
 --! description = """
---! Answers with status 400 and above, or with an error code, counted by what you choose; for one status or code if
---! you like. Missing configurations (NoSuchTagSet and the like) are answers to tools that look around.
---! error-breakdown has the codes, server-errors the ids for AWS Support."""
+--! Answers with status 400 and above, or with an error code, counted by what you choose; for one status, code or
+--! operation if you like, such as operation=write for failed uploads. Missing configurations (NoSuchTagSet and the like)
+--! are answers to tools that look around. error-breakdown has the codes, server-errors the ids for AWS Support."""
 --! tags = ["operations", "errors"]
 --! [params.by]
 --! type = "text"
@@ -19,6 +19,10 @@
 --! type = "text"
 --! default = ""
 --! help = "Only this error code; empty for all"
+--! [params.operation]
+--! type = "text"
+--! default = ""
+--! help = "Only this operation, such as REST.PUT.OBJECT, or this kind: read, write, delete, list and so on; empty for all"
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"
@@ -58,6 +62,7 @@ WHERE time >= $since AND time < $until
     AND (http_status >= 400 OR error_code IS NOT NULL)
     AND ($status = 0 OR http_status = $status)
     AND ($error_code = '' OR error_code = $error_code)
+    AND ($operation = '' OR operation = $operation OR operation_class = $operation)
 GROUP BY bucket, failing, http_status, error_code
 ORDER BY requests DESC, bucket, failing, http_status, error_code
 LIMIT $limit

@@ -31,13 +31,13 @@ SELECT
     coalesce(sum(bytes_sent), 0) AS bytes_sent,
     max(time) FILTER (WHERE operation_class IN ('read', 'write')) AS last_access,
     max(time) FILTER (
-        WHERE operation_class = 'delete' OR operation IN ('S3.EXPIRE.OBJECT', 'S3.CREATE.DELETEMARKER')
+        WHERE operation_class = 'delete' AND resource = 'OBJECT' OR operation IN ('S3.EXPIRE.OBJECT', 'S3.CREATE.DELETEMARKER')
     ) AS last_deleted
 FROM requests
 WHERE time >= $since AND time < $until
     AND ($bucket = '' OR bucket = $bucket)
     AND key IS NOT NULL
-    AND operation NOT LIKE '%.PART' AND operation NOT LIKE '%.PART_GET'
+    AND operation NOT LIKE '%.PART' AND operation NOT LIKE '%.PART_GET' AND operation NOT LIKE '%.UPLOADS'
     AND coalesce(http_status, 200) < 400
 GROUP BY bucket, key
 HAVING count(object_size) FILTER (WHERE operation_class IN ('read', 'write')) > 0

@@ -51,7 +51,9 @@ FROM (
         CASE
             WHEN operation IN ('S3.EXPIRE.OBJECT', 'S3.CREATE.DELETEMARKER') THEN 'delete'
             WHEN is_aws_internal THEN NULL
-            WHEN operation_class IN ('read', 'write', 'delete') THEN operation_class
+            -- Beginning or aborting a multipart upload, and its parts, neither write nor delete the object.
+            WHEN operation_class = 'read' OR resource IN ('OBJECT', 'UPLOAD') AND operation_class = 'write'
+                OR resource = 'OBJECT' AND operation_class = 'delete' THEN operation_class
         END AS kind,
         -- The last part of a key is the name of the object, not a folder.
         CASE WHEN $depth = 0 THEN key ELSE array_to_string(

@@ -13,7 +13,7 @@
 --! [params.to_hour]
 --! type = "int"
 --! default = 18
---! help = "Work ends at this hour"
+--! help = "Work ends at this hour; an hour before from_hour is one of the next day: 22 to 6 is night work"
 --! [params.utc_offset_minutes]
 --! type = "int"
 --! default = 0
@@ -52,8 +52,12 @@ SELECT
 FROM (
     SELECT
         *,
-        date_part('hour', local_time) < $from_hour
-            OR date_part('hour', local_time) >= $to_hour
+        CASE
+            WHEN $from_hour <= $to_hour
+                THEN date_part('hour', local_time) < $from_hour OR date_part('hour', local_time) >= $to_hour
+            -- Work goes on over midnight.
+            ELSE date_part('hour', local_time) < $from_hour AND date_part('hour', local_time) >= $to_hour
+        END
             OR $weekend_is_outside AND date_part('dow', local_time) IN (0, 6) AS is_outside
     FROM (
         SELECT

@@ -3,9 +3,9 @@
 --! title = "Pre-signed URLs and how they are used"
 --! description = """
 --! One row per pre-signed URL, as far as it can be told apart: S3 masks signatures in its logs, so access key, date
---! of signing, lifetime, bucket and key stand for it. Many addresses on one URL mean that it was passed on, or a
---! CDN. A refusal because the URL was expired is logged as AccessDenied like any other. The access key id belongs
---! to whoever signed."""
+--! of signing, lifetime, bucket and key stand for it; SigV2 states only its end (sigv2_end, in
+--! seconds since 1970). Many addresses on one URL mean that it was passed on, or a CDN. A refusal because the URL was
+--! expired is logged as AccessDenied like any other. The access key id belongs to whoever signed."""
 --! tags = ["presigned", "security"]
 --! [params.since]
 --! type = "timestamp"
@@ -34,6 +34,7 @@ SELECT
     END AS access_key_id,
     presigned_date,
     presigned_expires_s,
+    uri_param(request_uri, 'Expires') AS sigv2_end,
     bucket,
     key,
     method,
@@ -49,6 +50,7 @@ FROM requests
 WHERE time >= $since AND time < $until
     AND ($bucket = '' OR bucket = $bucket)
     AND is_presigned
-GROUP BY presigned_credential_key_id, presigned_date, presigned_expires_s, bucket, key, method
-ORDER BY requests DESC, presigned_credential_key_id, presigned_date, presigned_expires_s, bucket, key, method
+GROUP BY presigned_credential_key_id, presigned_date, presigned_expires_s, sigv2_end, bucket, key, method
+ORDER BY
+    requests DESC, presigned_credential_key_id, presigned_date, presigned_expires_s, sigv2_end, bucket, key, method
 LIMIT $limit

@@ -4,7 +4,8 @@
 --! description = """
 --! How many requests came in one minute at most, and how many minutes had at least min_per_minute. S3 scales by
 --! prefix; somebody who reads everything shows as one address or caller with a high rate. Minutes are those of the
---! clock."""
+--! clock. Not counted are the rows of single keys beside a multi-object delete, the source side of copies, and lifecycle
+--! actions."""
 --! tags = ["operations", "traffic"]
 --! [params.by]
 --! type = "text"
@@ -59,6 +60,9 @@ FROM (
     WHERE time >= $since AND time < $until
         AND ($bucket = '' OR bucket = $bucket)
         AND (NOT $failures_only OR http_status >= 400 OR error_code IS NOT NULL)
+        -- Rows beside the row of the request itself, and what S3 does on its own.
+        AND operation NOT IN ('BATCH.DELETE.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
+        AND operation NOT LIKE 'S3.%'
     GROUP BY bucket, minute, talker
     HAVING count(*) >= $min_per_minute
 ) AS minutes

@@ -1,10 +1,16 @@
 --! id = "requests-per-hour"
 --! kind = "report"
---! title = "Requests, errors and bytes per hour"
+--! title = "Requests, errors and bytes per hour or day"
 --! description = """
---! Newest hour first. The last hours are incomplete: S3 delivers most records within a few hours and some later. An
---! hour without row had no record, which can mean no request, or no delivery."""
+--! Newest hour (or day) first. The last hours are incomplete: S3 delivers most records within a few hours and some
+--! later. An hour without row had no record, which can mean no request, or no delivery. Not counted are the rows of
+--! single keys beside a multi-object delete, the source side of copies, and lifecycle actions. Days are those of UTC."""
 --! tags = ["operations", "overview", "traffic"]
+--! [params.per]
+--! type = "text"
+--! default = "hour"
+--! choices = ["hour", "day"]
+--! help = "Length of the spans that are counted"
 --! [params.since]
 --! type = "timestamp"
 --! default = "1970-01-01"
@@ -22,7 +28,7 @@
 --! default = 168
 --! help = "At most this many rows"
 SELECT
-    date_trunc('hour', time) AS hour,
+    CASE WHEN $per = 'day' THEN date_trunc('day', time) ELSE date_trunc('hour', time) END AS span,
     count(*) AS requests,
     count(*) FILTER (WHERE http_status BETWEEN 400 AND 499) AS client_errors,
     count(*) FILTER (WHERE http_status >= 500) AS server_errors,
@@ -32,6 +38,9 @@ SELECT
 FROM access_logs
 WHERE time >= $since AND time < $until
     AND ($bucket = '' OR bucket = $bucket)
-GROUP BY hour
-ORDER BY hour DESC
+    -- Rows beside the row of the request itself, and what S3 does on its own.
+    AND operation NOT IN ('BATCH.DELETE.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
+    AND operation NOT LIKE 'S3.%'
+GROUP BY span
+ORDER BY span DESC
 LIMIT $limit

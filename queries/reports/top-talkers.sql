@@ -4,7 +4,8 @@
 --! description = """
 --! The callers with the most requests, by address, identity, software, key prefix or Region. One address can be
 --! many people behind a proxy; software is what the caller says it is; the Region is logged only in records of 2026
---! and later."""
+--! and later. Not counted are the rows of single keys beside a multi-object delete, the source side of copies, and
+--! lifecycle actions."""
 --! tags = ["operations", "overview", "traffic"]
 --! [params.by]
 --! type = "text"
@@ -44,6 +45,9 @@ SELECT
 FROM requests
 WHERE time >= $since AND time < $until
     AND ($bucket = '' OR bucket = $bucket)
+    -- Rows beside the row of the request itself, and what S3 does on its own.
+    AND operation NOT IN ('BATCH.DELETE.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
+    AND operation NOT LIKE 'S3.%'
 GROUP BY talker
 ORDER BY requests DESC, talker
 LIMIT $limit

@@ -49,7 +49,13 @@ FROM (
         max(source_region) OVER (PARTITION BY bucket, day) IS NOT NULL AS source_regions_logged,
         CASE
             WHEN $region <> '' THEN $region
-            ELSE coalesce(regexp_match(host_header, 's3[.-](?:dualstack[.])?([a-z]+(?:-[a-z]+)+-[0-9])[.]')[1], '')
+            ELSE coalesce(
+                regexp_match(
+                    host_header,
+                    's3(?:-website|-accesspoint|-fips)*[.-](?:dualstack[.])?([a-z]+(?:-[a-z]+)+-[0-9])[.]'
+                )[1],
+                ''
+            )
         END AS bucket_region
     FROM (
         SELECT

@@ -42,7 +42,7 @@ SELECT
     key,
     CASE
         WHEN operation LIKE 'S3.%' THEN 'lifecycle'
-        WHEN version_id IS NOT NULL THEN 'version'
+        WHEN version_id IS NOT NULL OR uri_param(request_uri, 'versionId') IS NOT NULL THEN 'version'
         WHEN operation LIKE 'BATCH.%' THEN 'multi-object'
         ELSE 'single'
     END AS kind_of_delete,

@@ -4,7 +4,7 @@
 //! An answer can also be that nothing is configured, that the call was denied, or that it failed. Only what is made
 //! use of is kept of an answer; nothing is concluded here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -139,6 +139,12 @@ macro_rules! answers {
                 Ok(true)
             }
 
+            /// The names of the calls that told something, be it that nothing is configured.
+            pub fn answered(&self) -> Vec<&'static str> {
+                let calls = [$(($api.name, self.$field.known().is_some()),)+];
+                calls.into_iter().filter(|(_, is_known)| *is_known).map(|(name, _)| name).collect()
+            }
+
             /// The calls about `name` that did not give what was asked.
             pub fn unanswered(&self, name: &str) -> Vec<Unanswered> {
                 [$(self.$field.unanswered(name, &$api),)+].into_iter().flatten().collect()
@@ -182,6 +188,16 @@ apis! {
         members ["Policy"];
     IDENTITY = "get-caller-identity", absent [], members ["Account", "Arn", "UserId"];
     LIST_BUCKETS = "list-buckets", absent [], members ["Buckets", "Owner"];
+}
+
+/// The lists of a Region's access points of either kind.
+pub(super) const LIST_ACCESS_POINTS: &str = "list-access-points";
+pub(super) const LIST_OBJECT_LAMBDA: &str = "list-access-points-for-object-lambda";
+
+/// A list about `name` that could not be read.
+pub(super) fn not_listed(name: &str, api: &str, reason: &str) -> Unanswered {
+    let is_denied = DENIED.contains(&reason);
+    Unanswered { name: name.to_owned(), api: api.to_owned(), reason: reason.to_owned(), is_denied }
 }
 
 answers! {
@@ -277,15 +293,19 @@ pub struct ObjectLambdaPoint {
 pub struct Answers {
     /// About the account.
     pub account: AccountAnswers,
+    /// The account that the credentials name, where nobody else said which one it is.
+    pub account_id: Option<String>,
     /// The server asked, where it is not AWS.
     pub endpoint: Option<String>,
     /// Whether every bucket on the account's list was to be asked about.
     pub is_complete: bool,
     /// By name.
     pub buckets: BTreeMap<String, Bucket>,
+    /// Regions in which the account was asked for access points.
+    pub regions: BTreeSet<String>,
     /// Those of the account, in every Region that was asked.
     pub object_lambda_access_points: Vec<ObjectLambdaPoint>,
-    /// Lists that could not be read, such as that of the access points of a Region.
+    /// Lists that could not be read, under the name of their Region.
     pub unanswered: Vec<Unanswered>,
 }
 
@@ -426,7 +446,7 @@ outputs! {
     /// `ObjectLambdaConfiguration`.
     ObjectLambdaConfiguration { supporting_access_point: Option<String>, }
     /// Output of `get-caller-identity`.
-    Identity { account: Option<String>, }
+    Identity { account: Option<String>, arn: Option<String>, }
     /// Output of `list-buckets`.
     BucketList { buckets: Vec<ListedBucket>, }
     /// `Bucket`.
@@ -486,6 +506,16 @@ mod tests {
         let unanswered = bucket.unanswered("amzn-s3-demo-web");
         assert_eq!(unanswered.len(), 1);
         assert_eq!((unanswered[0].api.as_str(), unanswered[0].is_denied), ("get-bucket-acl", true));
+        assert_eq!(bucket.answered(), ["get-bucket-versioning"]);
+        assert_eq!(
+            bucket.take("get-bucket-cors", json!({ "Error": { "Code": "NoSuchCORSConfiguration" } })),
+            Ok(true)
+        );
+        assert_eq!(
+            bucket.answered(),
+            ["get-bucket-versioning", "get-bucket-cors"],
+            "that there is none is told"
+        );
         assert!(BucketAnswers::APIS.contains(&"get-bucket-logging"));
     }
 }

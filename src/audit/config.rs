@@ -1,7 +1,7 @@
 //! The vocabulary of the audit: what is known of the configuration of a bucket or access point, and the table
 //! `bucket_config` that keeps it.
 //!
-//! One row is one thing (an account, a bucket, an access point) in one audit. A fact that could not be read is null,
+//! One row is one thing (an account, a Region, a bucket, an access point) in one audit. A fact that could not be read is null,
 //! never false; what is known not to be configured is false, 0 or `none`. Nothing here knows where facts come from.
 
 use std::sync::Arc;
@@ -25,6 +25,9 @@ pub const TABLE: &str = "bucket_config";
 pub enum Kind {
     /// An account: its public access block.
     Account,
+    /// A Region in which the account was asked for access points; the lists that failed are in `denied` and `failed`.
+    /// A list without entries leaves no other trace.
+    Region,
     /// A bucket.
     #[default]
     Bucket,
@@ -39,6 +42,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Account => "account",
+            Kind::Region => "region",
             Kind::Bucket => "bucket",
             Kind::AccessPoint => "access_point",
             Kind::ObjectLambdaAccessPoint => "object_lambda_access_point",
@@ -162,7 +166,7 @@ facts! {
     policy: String,
     /// What S3 says of the policy.
     policy_is_public: bool,
-    /// Whether the policy denies every request over plain HTTP.
+    /// Whether the policy denies every request over plain HTTP; here and below, every one that no AWS service makes.
     policy_denies_insecure_transport: bool,
     /// Whether the policy denies every request with TLS below 1.2.
     policy_denies_old_tls: bool,
@@ -206,7 +210,7 @@ facts! {
     replication: bool,
     /// Buckets that enabled rules replicate to, comma-separated.
     replication_destinations: String,
-    /// Number of access points of the bucket.
+    /// Number of access points of the bucket; null where they could not be listed.
     access_points: i64,
     /// ARN of the access point.
     arn: String,
@@ -229,9 +233,10 @@ pub struct Snapshot {
     /// Whose configuration it is: an account id, or the endpoint asked, or `unknown`. A newer audit of the same source
     /// takes the place of an older one.
     pub source: String,
-    /// Whether every bucket of the source was on the list.
+    /// Whether every bucket of the source was on the list. Of access points, a bucket's `access_points` and the row of
+    /// the Region tell.
     pub is_complete: bool,
-    /// One row per account, bucket and access point.
+    /// One row per account, Region, bucket and access point.
     pub rows: Vec<BucketConfig>,
     /// Calls without a usable answer.
     pub unanswered: Vec<Unanswered>,
@@ -268,7 +273,7 @@ pub fn schema() -> SchemaRef {
 pub fn side_table() -> SideTable {
     SideTable {
         name: TABLE,
-        comment: "One row per account, bucket or access point and audit by s3trail: its configuration",
+        comment: "One row per account, Region, bucket or access point and audit by s3trail: its configuration",
         schema: schema(),
     }
 }

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::answer::{
-    AccessPointAnswers, Acl, Answer, Answers, Bucket, BucketAnswers, LifecycleFilter, LifecycleRule,
-    LoggingEnabled, ObjectLambdaPoint, PolicyText, PublicAccessBlock,
+    AccessPointAnswers, Acl, Answer, Answers, Bucket, BucketAnswers, BucketList, HEAD, LOCATION,
+    LifecycleFilter, LifecycleRule, LoggingEnabled, ObjectLambdaPoint, PolicyText, PublicAccessBlock,
 };
 use super::config::{BucketConfig, Kind, Snapshot, Unanswered};
+use super::partition;
 use super::policy::{Delivery, LogRoute, Policy};
 
 /// The group that old deliveries of access logs are allowed by.
@@ -19,6 +20,23 @@ const PUBLIC_GROUPS: [&str; 2] = [
     "http://acs.amazonaws.com/groups/global/AuthenticatedUsers",
 ];
 
+impl Answers {
+    /// Whether nothing was learned of any bucket. That one is there, and where, S3 tells also to those whom it refuses
+    /// everything, so that does not count; that one is missing does.
+    pub fn is_blind(&self) -> bool {
+        let has_none = |list: &BucketList| list.buckets.is_empty();
+        if self.buckets.is_empty() && self.account.buckets.given().is_some_and(has_none) {
+            return false;
+        }
+        let tells = |bucket: &Bucket| {
+            let mut calls = bucket.answers.answered().into_iter();
+            exists(&bucket.answers) == Some(false)
+                || calls.any(|api| api != HEAD.name && api != LOCATION.name)
+        };
+        !self.buckets.values().any(tells)
+    }
+}
+
 impl Snapshot {
     /// What `answers`, given at `audited_at`, come to.
     pub fn of(answers: &Answers, audited_at: DateTime<Utc>) -> Snapshot {
@@ -26,6 +44,7 @@ impl Snapshot {
         let mut unanswered = answers.account.unanswered(facts.account_id.as_deref().unwrap_or("account"));
         unanswered.extend(answers.unanswered.iter().cloned());
         let mut rows: Vec<BucketConfig> = facts.account().into_iter().collect();
+        rows.extend(answers.regions.iter().map(|name| facts.region(name)));
         for (name, bucket) in &answers.buckets {
             unanswered.extend(bucket.answers.unanswered(name));
             rows.push(facts.bucket(name, bucket));
@@ -33,7 +52,8 @@ impl Snapshot {
         for (bucket_name, bucket) in &answers.buckets {
             for (name, point) in bucket.access_points.iter().flatten() {
                 unanswered.extend(point.unanswered(name));
-                rows.push(facts.access_point(name, bucket_name, point));
+                let region = region(&bucket.answers);
+                rows.push(facts.access_point(name, bucket_name, region, point));
             }
         }
         for point in &answers.object_lambda_access_points {
@@ -56,6 +76,8 @@ impl Snapshot {
 struct Facts<'a> {
     answers: &'a Answers,
     account_id: Option<String>,
+    /// The partition of whoever asked.
+    partition: Option<&'a str>,
     /// The account's buckets and their Regions, where the list could be read.
     own: Option<BTreeMap<&'a str, Option<&'a str>>>,
 }
@@ -63,15 +85,23 @@ struct Facts<'a> {
 impl<'a> Facts<'a> {
     fn of(answers: &'a Answers) -> Self {
         let list = answers.account.buckets.given();
-        let listed = |list: &'a super::answer::BucketList| {
+        let listed = |list: &'a BucketList| {
             let pairs = list.buckets.iter().map(|b| (b.name.as_str(), b.bucket_region.as_deref()));
             pairs.collect::<BTreeMap<_, _>>()
         };
+        let identity = answers.account.identity.given();
+        let account_id = identity.and_then(|identity| identity.account.clone());
         Self {
             answers,
-            account_id: answers.account.identity.given().and_then(|identity| identity.account.clone()),
+            account_id: account_id.or_else(|| answers.account_id.clone()),
+            partition: identity.and_then(|identity| partition::of_arn(identity.arn.as_deref()?)),
             own: list.map(listed),
         }
+    }
+
+    /// The partition that a bucket is in. An account sees no other than its own.
+    fn partition(&self, region: Option<&str>) -> Option<&'a str> {
+        self.partition.or_else(|| partition::of_region(region?))
     }
 
     /// The row of the account; `None` where nobody knows which one it is.
@@ -86,6 +116,20 @@ impl<'a> Facts<'a> {
         set_public_access_block(&mut row, &self.answers.account.public_access_block);
         set_unanswered(&mut row, &self.answers.account.unanswered(""));
         Some(row)
+    }
+
+    /// The row of a Region in which access points were asked for.
+    fn region(&self, name: &str) -> BucketConfig {
+        let mut row = BucketConfig {
+            kind: Kind::Region,
+            name: name.to_owned(),
+            account_id: self.account_id.clone(),
+            region: Some(name.to_owned()),
+            ..BucketConfig::default()
+        };
+        let lists = self.answers.unanswered.iter().filter(|list| list.name == name);
+        set_unanswered(&mut row, &lists.cloned().collect::<Vec<_>>());
+        row
     }
 
     fn bucket(&self, name: &str, bucket: &Bucket) -> BucketConfig {
@@ -114,7 +158,8 @@ impl<'a> Facts<'a> {
         set_encryption(&mut row, answers);
         set_public_access_block(&mut row, &answers.public_access_block);
         set_policy(&mut row, &answers.policy);
-        set_bucket_policy(&mut row, answers, name);
+        let partition = self.partition(row.region.as_deref());
+        set_bucket_policy(&mut row, answers, name, partition);
         // Either is enough; that it is not blocked takes both to be known.
         row.sse_c_blocked = match (row.sse_c_blocked, row.policy_denies_sse_c) {
             (Some(true), _) | (_, Some(true)) => Some(true),
@@ -145,7 +190,7 @@ impl<'a> Facts<'a> {
         row.logging_target_prefix = Some(logging.target_prefix.clone());
         if let Some(target) = self.answers.buckets.get(&logging.target_bucket) {
             let target = &target.answers;
-            row.logging_permitted = permitted(row, logging, target);
+            row.logging_permitted = permitted(row, logging, target, self.partition(row.region.as_deref()));
             row.logging_expires = match target.lifecycle.known() {
                 Some(Some(lifecycle)) => expires(&lifecycle.rules, &logging.target_prefix),
                 Some(None) => Some(false),
@@ -154,7 +199,14 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn access_point(&self, name: &str, bucket: &str, point: &AccessPointAnswers) -> BucketConfig {
+    /// `region` is that of the bucket: an access point is in no other.
+    fn access_point(
+        &self,
+        name: &str,
+        bucket: &str,
+        region: Option<String>,
+        point: &AccessPointAnswers,
+    ) -> BucketConfig {
         let access_point = point.access_point.given();
         let mut row = BucketConfig {
             kind: Kind::AccessPoint,
@@ -165,6 +217,7 @@ impl<'a> Facts<'a> {
             network_origin: access_point.and_then(|point| point.network_origin.clone()),
             vpc_id: access_point.and_then(|point| point.vpc_configuration.as_ref()?.vpc_id.clone()),
             arn: access_point.and_then(|point| point.access_point_arn.clone()),
+            region,
             ..BucketConfig::default()
         };
         self.set_place(&mut row);
@@ -231,15 +284,6 @@ pub(super) fn region(answers: &BucketAnswers) -> Option<String> {
     })
 }
 
-/// The partition of AWS that a Region is in.
-fn partition(region: Option<&str>) -> &'static str {
-    match region {
-        Some(region) if region.starts_with("cn-") => "aws-cn",
-        Some(region) if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    }
-}
-
 /// Whether any answer says that the bucket is there, or that it is not.
 fn exists(answers: &BucketAnswers) -> Option<bool> {
     let unanswered = answers.unanswered("");
@@ -297,21 +341,22 @@ fn set_policy(row: &mut BucketConfig, answer: &Answer<PolicyText>) {
     row.policy_known = Some(*answer == Answer::Absent || row.policy.is_some());
 }
 
-/// What can be proven of a bucket's policy.
-fn set_bucket_policy(row: &mut BucketConfig, answers: &BucketAnswers, bucket: &str) {
+/// What can be proven of a bucket's policy; little without the partition, which all ARNs in it begin with.
+fn set_bucket_policy(row: &mut BucketConfig, answers: &BucketAnswers, bucket: &str, partition: Option<&str>) {
     row.policy_is_public = match answers.policy_status.known() {
         Some(Some(output)) => output.policy_status.is_public,
         Some(None) => Some(false),
         None => None,
     };
-    let partition = partition(row.region.as_deref());
-    let policy = match &row.policy {
-        Some(text) => Policy::parse(text),
-        // No policy denies and allows nothing.
-        None if row.policy_known == Some(true) => Some(Policy::empty()),
-        None => None,
+    let (policy, partition) = match &row.policy {
+        Some(text) => (Policy::parse(text), partition),
+        // No policy denies and allows nothing, in whatever partition.
+        None if row.policy_known == Some(true) => (Some(Policy::empty()), Some("aws")),
+        None => (None, None),
     };
     let Some(policy) = policy else { return };
+    row.policy_delegates_to_access_points = policy.delegates_to_access_points();
+    let Some(partition) = partition else { return };
     row.policy_denies_insecure_transport = policy.denies_insecure_transport(partition, bucket);
     row.policy_denies_old_tls = policy.denies_old_tls(partition, bucket);
     row.policy_denies_unencrypted_puts = policy.denies_unencrypted_puts(partition, bucket);
@@ -319,7 +364,6 @@ fn set_bucket_policy(row: &mut BucketConfig, answers: &BucketAnswers, bucket: &s
     row.policy_allows_log_delivery = policy.allows_log_delivery(partition, bucket);
     row.policy_restricts_log_delivery = policy.restricts_log_delivery(partition, bucket);
     row.policy_access_points_only = policy.denies_direct_access(partition, bucket);
-    row.policy_delegates_to_access_points = policy.delegates_to_access_points();
 }
 
 fn set_access_control(row: &mut BucketConfig, answers: &BucketAnswers) {
@@ -389,16 +433,20 @@ fn set_lifecycle_and_replication(row: &mut BucketConfig, answers: &BucketAnswers
 }
 
 /// Whether log delivery may write the log of the bucket of `row` into `target`.
-fn permitted(row: &BucketConfig, logging: &LoggingEnabled, target: &BucketAnswers) -> Option<bool> {
-    let route = LogRoute {
-        source_bucket: &row.name,
-        source_account: row.account_id.as_deref(),
-        target_bucket: &logging.target_bucket,
-        prefix: &logging.target_prefix,
-        partition: partition(row.region.as_deref()),
-    };
+fn permitted(
+    row: &BucketConfig,
+    logging: &LoggingEnabled,
+    target: &BucketAnswers,
+    partition: Option<&str>,
+) -> Option<bool> {
     let by_policy = match target.policy.known()? {
-        Some(PolicyText { policy: Some(text) }) => Policy::parse(text)?.log_delivery(&route),
+        Some(PolicyText { policy: Some(text) }) => Policy::parse(text)?.log_delivery(&LogRoute {
+            source_bucket: &row.name,
+            source_account: row.account_id.as_deref(),
+            target_bucket: &logging.target_bucket,
+            prefix: &logging.target_prefix,
+            partition: partition?,
+        }),
         Some(PolicyText { policy: None }) => return None,
         None => Delivery::NotAllowed,
     };
@@ -406,13 +454,14 @@ fn permitted(row: &BucketConfig, logging: &LoggingEnabled, target: &BucketAnswer
         Delivery::Allowed => Some(true),
         Delivery::Denied => Some(false),
         Delivery::Unknown => None,
-        Delivery::NotAllowed => {
+        // Then it is for the ACL to allow it; a policy that denies it wins all the same.
+        Delivery::NotAllowed | Delivery::PerhapsDenied => {
             let mut target_row = BucketConfig::default();
             set_access_control(&mut target_row, target);
             match (target_row.acl_grants_log_delivery?, target_row.object_ownership.as_deref()) {
                 (false, _) | (true, Some("BucketOwnerEnforced")) => Some(false),
-                (true, Some(_)) => Some(true),
-                (true, None) => None,
+                (true, Some(_)) if by_policy == Delivery::NotAllowed => Some(true),
+                (true, _) => None,
             }
         }
     }
@@ -431,35 +480,38 @@ fn expires(rules: &[LifecycleRule], prefix: &str) -> Option<bool> {
         let filter = rule.filter.as_ref().unwrap_or(&none);
         let filters = [Some(filter), filter.and.as_deref()];
         let mut filters = filters.into_iter().flatten();
-        let is_narrowed = filters.clone().any(|filter| {
-            filter.tag.is_some()
-                || filter.tags.as_ref().is_some_and(|tags| !tags.is_empty())
-                || filter.object_size_greater_than.is_some()
-                || filter.object_size_less_than.is_some()
+        let has_tags = filters
+            .clone()
+            .any(|filter| filter.tag.is_some() || filter.tags.as_ref().is_some_and(|tags| !tags.is_empty()));
+        let has_sizes = filters.clone().any(|filter| {
+            filter.object_size_greater_than.is_some() || filter.object_size_less_than.is_some()
         });
         let of_rule =
             filters.find_map(|filter| filter.prefix.as_deref()).or(rule.prefix.as_deref()).unwrap_or("");
-        if is_narrowed {
-            // Log objects have no tags, but they have sizes.
-            has_parts |= filter.tag.is_none();
-        } else if prefix.starts_with(of_rule) {
-            return Some(true);
-        } else {
-            has_parts |= of_rule.starts_with(prefix);
+        let is_elsewhere = !prefix.starts_with(of_rule) && !of_rule.starts_with(prefix);
+        // Log objects have no tags.
+        if is_elsewhere || has_tags {
+            continue;
         }
+        if prefix.starts_with(of_rule) && !has_sizes {
+            return Some(true);
+        }
+        has_parts = true;
     }
     if has_parts { None } else { Some(false) }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::answer::{LIST_ACCESS_POINTS, LIST_OBJECT_LAMBDA, not_listed};
     use super::*;
     use serde_json::{Value, json};
 
     /// Answers about the buckets of an account, from outputs of the AWS CLI.
     fn answers(buckets: Value) -> Answers {
         let mut answers = Answers { is_complete: true, ..Answers::default() };
-        answers.account.take("get-caller-identity", json!({ "Account": "111122223333" })).unwrap();
+        let caller = json!({ "Account": "111122223333", "Arn": "arn:aws:iam::111122223333:user/auditor" });
+        answers.account.take("get-caller-identity", caller).unwrap();
         let names = buckets.as_object().unwrap().keys().map(|name| json!({ "Name": name }));
         let list = json!({ "Buckets": names.collect::<Vec<_>>() });
         answers.account.take("list-buckets", list).unwrap();
@@ -656,6 +708,117 @@ mod tests {
         assert_eq!(permitted(target(no_policy.clone(), acl(true), error("AccessDenied"))), None);
         assert_eq!(permitted(target(no_policy, error("AccessDenied"), error("AccessDenied"))), None);
         assert_eq!(permitted(target(error("AccessDenied"), acl(true), ownership("ObjectWriter"))), None);
+
+        // What the ACL allows, a Deny that is or may be about log delivery takes away.
+        let deny = |condition: Value| {
+            let statement = json!({
+                "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": good, "Condition": condition
+            });
+            json!({ "Policy": json!({ "Statement": [statement] }).to_string() })
+        };
+        let by_acl =
+            |policy: Value, granted: bool| permitted(target(policy, acl(granted), ownership("ObjectWriter")));
+        let perhaps = || deny(json!({ "StringNotEquals": { "aws:PrincipalOrgID": "o-example" } }));
+        let plain_http = deny(json!({ "Bool": { "aws:SecureTransport": "false" } }));
+        assert_eq!(by_acl(plain_http, true), Some(true), "that is not how S3 delivers");
+        assert_eq!(by_acl(perhaps(), true), None);
+        assert_eq!(by_acl(perhaps(), false), Some(false), "nobody allows it");
+        assert_eq!(by_acl(deny(json!({})), true), Some(false));
+    }
+
+    #[test]
+    fn a_policy_is_not_judged_by_a_guessed_partition() {
+        let denied = |caller: Value, region: Value, partition: &str| {
+            let statement = json!({
+                "Effect": "Deny", "Principal": "*", "Action": "s3:*",
+                "Resource": [format!("arn:{partition}:s3:::amzn-s3-demo-a"), format!("arn:{partition}:s3:::amzn-s3-demo-a/*")],
+                "Condition": { "Bool": { "aws:SecureTransport": "false" } }
+            });
+            let policy = json!({ "Policy": json!({ "Statement": [statement] }).to_string() });
+            let outputs = json!({ "head-bucket": region, "get-bucket-policy": policy });
+            let mut answers = answers(json!({ "amzn-s3-demo-a": outputs }));
+            answers.account.take("get-caller-identity", caller).unwrap();
+            let rows = Snapshot::of(&answers, DateTime::UNIX_EPOCH).rows;
+            let row = rows.into_iter().find(|row| row.kind == Kind::Bucket).unwrap();
+            assert_eq!(row.policy_delegates_to_access_points, Some(false), "that takes no partition");
+            row.policy_denies_insecure_transport
+        };
+        let nobody = || json!({ "Account": "111122223333" });
+        let germany = json!({ "BucketRegion": "eusc-de-east-1" });
+        assert_eq!(denied(nobody(), germany, "aws-eusc"), Some(true));
+        assert_eq!(denied(nobody(), Value::Null, "aws-eusc"), None, "nobody knows where it is");
+        let caller = json!({ "Account": "111122223333", "Arn": "arn:aws-eusc:iam::111122223333:user/a" });
+        assert_eq!(denied(caller, Value::Null, "aws-eusc"), Some(true));
+
+        let logged =
+            json!({ "LoggingEnabled": { "TargetBucket": "amzn-s3-demo-logs", "TargetPrefix": "a/" } });
+        let grant = json!({
+            "Effect": "Allow", "Principal": { "Service": "logging.s3.amazonaws.com" }, "Action": "s3:PutObject",
+            "Resource": "arn:aws-iso:s3:::amzn-s3-demo-logs/*"
+        });
+        let target = json!({
+            "get-bucket-policy": { "Policy": json!({ "Statement": [grant] }).to_string() },
+            "get-bucket-acl": { "Owner": { "ID": "c" }, "Grants": [] }
+        });
+        let permitted = |region: Value| {
+            let source = json!({ "head-bucket": region, "get-bucket-logging": logged });
+            let mut answers = answers(json!({ "amzn-s3-demo-a": source, "amzn-s3-demo-logs": target }));
+            answers.account.take("get-caller-identity", nobody()).unwrap();
+            let rows = Snapshot::of(&answers, DateTime::UNIX_EPOCH).rows;
+            rows.into_iter().find(|row| row.name == "amzn-s3-demo-a").unwrap().logging_permitted
+        };
+        assert_eq!(permitted(Value::Null), None);
+        assert_eq!(permitted(json!({ "BucketRegion": "us-iso-east-1" })), Some(true));
+    }
+
+    #[test]
+    fn who_is_refused_everything_has_read_nothing() {
+        let is_blind = |outputs: Value| answers(json!({ "amzn-s3-demo-a": outputs })).is_blind();
+        let region = json!({ "BucketRegion": "eu-west-1" });
+        assert!(is_blind(json!({})));
+        // The Region is told to everybody.
+        let refused = json!({
+            "head-bucket": region, "get-bucket-location": { "LocationConstraint": "EU" },
+            "get-bucket-logging": error("AccessDenied"), "get-bucket-policy": error("ExpiredToken")
+        });
+        assert!(is_blind(refused));
+        assert!(!is_blind(json!({ "head-bucket": region, "get-bucket-logging": {} })));
+        assert!(!is_blind(json!({ "get-bucket-policy": error("NoSuchBucketPolicy") })));
+        assert!(!is_blind(json!({ "head-bucket": error("404") })), "that it is missing is something");
+
+        // No buckets: there are none, or nobody could say.
+        assert!(!answers(json!({})).is_blind());
+        assert!(Answers::default().is_blind());
+        let mut unlisted = answers(json!({}));
+        unlisted.account.take("list-buckets", error("AccessDenied")).unwrap();
+        assert!(unlisted.is_blind());
+    }
+
+    #[test]
+    fn whose_audit_it_is_the_credentials_can_tell() {
+        let mut answers = answers(json!({}));
+        answers.account.take("get-caller-identity", error("AccessDenied")).unwrap();
+        let source = |answers: &Answers| Snapshot::of(answers, DateTime::UNIX_EPOCH).source;
+        assert_eq!(source(&answers), "unknown");
+        answers.account_id = Some("444455556666".to_owned());
+        assert_eq!(source(&answers), "444455556666");
+        let snapshot = Snapshot::of(&answers, DateTime::UNIX_EPOCH);
+        assert_eq!(snapshot.rows[0].account_id.as_deref(), Some("444455556666"));
+        assert_eq!(snapshot.unanswered[0].reason, "AccessDenied");
+    }
+
+    #[test]
+    fn a_region_tells_which_lists_were_read() {
+        let mut answers = answers(json!({}));
+        answers.regions = ["eu-west-1", "us-east-1"].map(str::to_owned).into();
+        answers.unanswered.push(not_listed("eu-west-1", LIST_OBJECT_LAMBDA, "AccessDenied"));
+        answers.unanswered.push(not_listed("eu-west-1", LIST_ACCESS_POINTS, "SlowDown"));
+        let rows = Snapshot::of(&answers, DateTime::UNIX_EPOCH).rows;
+        let [_, europe, america] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!((europe.kind, europe.region.as_deref()), (Kind::Region, Some("eu-west-1")));
+        assert_eq!(europe.denied.as_deref(), Some(LIST_OBJECT_LAMBDA));
+        assert_eq!(europe.failed.as_deref(), Some(LIST_ACCESS_POINTS));
+        assert_eq!((america.name.as_str(), &america.denied, &america.failed), ("us-east-1", &None, &None));
     }
 
     #[test]
@@ -681,6 +844,10 @@ mod tests {
         assert_eq!(expires(json!([rule(json!({ "Tag": { "Key": "k", "Value": "v" } }))])), Some(false));
         assert_eq!(expires(json!([rule(json!({ "Prefix": "logs/2026" }))])), None, "others may do the rest");
         assert_eq!(expires(json!([rule(json!({ "ObjectSizeGreaterThan": 500 }))])), None);
+        let elsewhere = json!({ "And": { "Prefix": "data/", "ObjectSizeGreaterThan": 500 } });
+        assert_eq!(expires(json!([rule(elsewhere)])), Some(false));
+        let tagged = json!({ "And": { "Prefix": "logs/", "Tags": [{ "Key": "k", "Value": "v" }] } });
+        assert_eq!(expires(json!([rule(tagged)])), Some(false), "log objects have no tags");
         let disabled = json!({ "Status": "Disabled", "Filter": {}, "Expiration": { "Days": 90 } });
         let markers =
             json!({ "Status": "Enabled", "Filter": {}, "Expiration": { "ExpiredObjectDeleteMarker": true } });

@@ -18,13 +18,18 @@
 //!     "get-bucket-logging": {"LoggingEnabled": {"TargetBucket": "amzn-s3-demo-logs", "TargetPrefix": "web/"}},
 //!     "get-bucket-policy": {"Error": {"Code": "NoSuchBucketPolicy"}},
 //!     "access-points": {"demo-ap": {"get-access-point": {}, "get-access-point-policy": {}}}
+//!   },
+//!   "@regions": {
+//!     "eu-west-1": {"object-lambda-access-points": {"Error": {"Code": "AccessDenied"}}}
 //!   }
 //! }
 //! ```
 //!
 //! A call that failed has the error's code in place of its output; a call that is missing, or null, was not made. Both
-//! leave unknown what it would have told. With `list-buckets` s3trail knows which buckets are the account's own, and
-//! whether the file is about all of them. `s3trail audit --print-script` prints a script that writes such a file.
+//! leave unknown what it would have told. So do lists of access points: an empty one says that there are none. Those of
+//! Object Lambda stand under their Region, or under the account where it is not known. With `list-buckets` s3trail
+//! knows which buckets are the account's own, and whether the file is about all of them. `s3trail audit --print-script`
+//! prints a script that writes such a file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,9 +38,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::answer::{
-    AccessPointAnswers, AccountAnswers, Answers, Bucket, BucketAnswers, ObjectLambdaAnswers,
-    ObjectLambdaPoint,
+    AccessPointAnswers, AccountAnswers, Answers, Bucket, BucketAnswers, LIST_ACCESS_POINTS,
+    LIST_OBJECT_LAMBDA, ObjectLambdaAnswers, ObjectLambdaPoint, not_listed,
 };
+use super::config::Unanswered;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A shell script that writes such a file, with the AWS CLI and nothing else.
@@ -43,6 +49,7 @@ pub const SCRIPT: &str = include_str!("config-file.sh");
 
 const AUDITED_AT: &str = "@audited-at";
 const ACCOUNT: &str = "@account";
+const REGIONS: &str = "@regions";
 const ACCESS_POINTS: &str = "access-points";
 const OBJECT_LAMBDA: &str = "object-lambda-access-points";
 
@@ -99,11 +106,13 @@ fn parse(text: &str) -> std::result::Result<(Answers, DateTime<Utc>), Wrong> {
         match key.as_str() {
             AUDITED_AT => audited_at = Some(time(&value).map_err(|wrong| wrong.at("key", AUDITED_AT))?),
             ACCOUNT => account(value, &mut answers).map_err(|wrong| wrong.at("bucket", ACCOUNT))?,
+            REGIONS => regions(value, &mut answers).map_err(|wrong| wrong.at("key", REGIONS))?,
             other if other.starts_with('@') => {
-                return Err(unknown(other, &[AUDITED_AT, ACCOUNT]).at("key", other));
+                return Err(unknown(other, &[AUDITED_AT, ACCOUNT, REGIONS]).at("key", other));
             }
             name => {
-                let bucket = bucket(value).map_err(|wrong| wrong.at("bucket", name))?;
+                let bucket = bucket(name, value, &mut answers.unanswered);
+                let bucket = bucket.map_err(|wrong| wrong.at("bucket", name))?;
                 answers.buckets.insert(key, bucket);
             }
         }
@@ -128,10 +137,7 @@ fn time(value: &Value) -> std::result::Result<DateTime<Utc>, Wrong> {
 fn account(value: Value, answers: &mut Answers) -> std::result::Result<(), Wrong> {
     for (key, value) in object(value)? {
         if key == OBJECT_LAMBDA {
-            let points = points(value, ObjectLambdaAnswers::APIS, ObjectLambdaAnswers::take);
-            let points = points.map_err(|wrong| wrong.at("key", OBJECT_LAMBDA))?;
-            let point = |(name, answers)| ObjectLambdaPoint { name, region: None, answers };
-            answers.object_lambda_access_points = points.into_iter().map(point).collect();
+            object_lambda(None, value, answers)?;
         } else {
             let account = &mut answers.account;
             take(&key, value, AccountAnswers::APIS, &[OBJECT_LAMBDA], |key, value| account.take(key, value))?;
@@ -140,12 +146,51 @@ fn account(value: Value, answers: &mut Answers) -> std::result::Result<(), Wrong
     Ok(())
 }
 
-fn bucket(value: Value) -> std::result::Result<Bucket, Wrong> {
+fn regions(value: Value, answers: &mut Answers) -> std::result::Result<(), Wrong> {
+    for (region, value) in object(value)? {
+        for (key, value) in object(value).map_err(|wrong| wrong.at("region", &region))? {
+            let read = match key.as_str() {
+                OBJECT_LAMBDA => object_lambda(Some(region.as_str()), value, answers),
+                other => Err(unknown(other, &[OBJECT_LAMBDA]).at("key", other)),
+            };
+            read.map_err(|wrong| wrong.at("region", &region))?;
+            answers.regions.insert(region.clone());
+        }
+    }
+    Ok(())
+}
+
+/// The Object Lambda access points of a Region, or of one that is not named.
+fn object_lambda(
+    region: Option<&str>,
+    value: Value,
+    answers: &mut Answers,
+) -> std::result::Result<(), Wrong> {
+    let read = points(value, ObjectLambdaAnswers::APIS, ObjectLambdaAnswers::take);
+    match read.map_err(|wrong| wrong.at("key", OBJECT_LAMBDA))? {
+        Listed::Points(points) => {
+            let region = region.map(str::to_owned);
+            let point = |(name, answers)| ObjectLambdaPoint { name, region: region.clone(), answers };
+            answers.object_lambda_access_points.extend(points.into_iter().map(point));
+        }
+        Listed::Not(code) => {
+            let name = region.unwrap_or("account");
+            answers.unanswered.push(not_listed(name, LIST_OBJECT_LAMBDA, &code));
+        }
+    }
+    Ok(())
+}
+
+/// The answers about a bucket; `unanswered` gets the list of its access points if it could not be read.
+fn bucket(name: &str, value: Value, unanswered: &mut Vec<Unanswered>) -> std::result::Result<Bucket, Wrong> {
     let mut bucket = Bucket::default();
     for (key, value) in object(value)? {
         if key == ACCESS_POINTS {
             let points = points(value, AccessPointAnswers::APIS, AccessPointAnswers::take);
-            bucket.access_points = Some(points.map_err(|wrong| wrong.at("key", ACCESS_POINTS))?);
+            match points.map_err(|wrong| wrong.at("key", ACCESS_POINTS))? {
+                Listed::Points(points) => bucket.access_points = Some(points),
+                Listed::Not(code) => unanswered.push(not_listed(name, LIST_ACCESS_POINTS, &code)),
+            }
         } else {
             let answers = &mut bucket.answers;
             take(&key, value, BucketAnswers::APIS, &[ACCESS_POINTS], |key, value| answers.take(key, value))?;
@@ -154,12 +199,23 @@ fn bucket(value: Value) -> std::result::Result<Bucket, Wrong> {
     Ok(bucket)
 }
 
-/// Answers about access points, by name.
+/// Access points by name, or the error code of the list.
+enum Listed<A> {
+    Points(BTreeMap<String, A>),
+    Not(String),
+}
+
+/// Answers about access points. No access point can have the name `Error`.
 fn points<A: Default>(
     value: Value,
     apis: &[&str],
     take_by: fn(&mut A, &str, Value) -> std::result::Result<bool, String>,
-) -> std::result::Result<BTreeMap<String, A>, Wrong> {
+) -> std::result::Result<Listed<A>, Wrong> {
+    if let Some(error) = value.get("Error") {
+        let code = error.get("Code").and_then(Value::as_str).filter(|code| !code.is_empty());
+        let code = code.ok_or_else(|| Wrong::new("has an Error without Code"))?;
+        return Ok(Listed::Not(code.to_owned()));
+    }
     let mut points = BTreeMap::new();
     for (name, value) in object(value)? {
         let mut answers = A::default();
@@ -170,7 +226,7 @@ fn points<A: Default>(
         }
         points.insert(name, answers);
     }
-    Ok(points)
+    Ok(Listed::Points(points))
 }
 
 /// Gives an output to `take_by`, which knows the calls `apis`.
@@ -241,7 +297,28 @@ mod tests {
         assert_eq!(web.logging_target_bucket.as_deref(), Some("amzn-s3-demo-logs"));
         assert_eq!((web.is_own, web.access_points, web.policy_known), (Some(true), Some(1), Some(true)));
         assert_eq!(web.versioning, None, "the file does not say");
-        assert_eq!(snapshot.unanswered.len(), 1);
+        assert_eq!(snapshot.unanswered.len(), 2);
+        let region = snapshot.rows.iter().find(|row| row.name == "eu-west-1").unwrap();
+        assert_eq!(region.denied.as_deref(), Some(LIST_OBJECT_LAMBDA));
+    }
+
+    #[test]
+    fn a_list_that_could_not_be_read_is_no_empty_list() {
+        let text = r#"{
+            "@audited-at": "2026-03-01T00:00:00Z",
+            "@account": {"object-lambda-access-points": {"Error": {"Code": "AccessDenied"}}},
+            "@regions": {"eu-west-1": {"object-lambda-access-points": {"demo-olap": {}}}},
+            "amzn-s3-demo-web": {"access-points": {"Error": {"Code": "SlowDown"}}},
+            "amzn-s3-demo-app": {"access-points": {}}
+        }"#;
+        let (answers, _) = parse(text).unwrap();
+        let points = |bucket: &str| answers.buckets[bucket].access_points.as_ref().map(BTreeMap::len);
+        assert_eq!((points("amzn-s3-demo-web"), points("amzn-s3-demo-app")), (None, Some(0)));
+        let [olap] = answers.object_lambda_access_points.as_slice() else { panic!("{answers:?}") };
+        assert_eq!((olap.name.as_str(), olap.region.as_deref()), ("demo-olap", Some("eu-west-1")));
+        assert!(answers.regions.contains("eu-west-1"));
+        let missing: Vec<_> = answers.unanswered.iter().map(|list| (&*list.name, list.is_denied)).collect();
+        assert_eq!(missing, [("account", true), ("amzn-s3-demo-web", false)]);
     }
 
     #[test]
@@ -276,6 +353,13 @@ mod tests {
         );
         let report = with(r#""b": {"access-points": {"ap": {"get-access-point-polic": {}}}}"#);
         assert!(report.contains("bucket: b, key: access-points, access point: ap, key: "), "{report}");
+        let report = with(r#""b": {"access-points": {"Error": {}}}"#);
+        assert!(
+            report.contains("has an Error without Code (file: config.json, bucket: b, key: acc"),
+            "{report}"
+        );
+        let report = with(r#""@regions": {"eu-west-1": {"access-points": {}}}"#);
+        assert!(report.contains("key: @regions, region: eu-west-1, key: access-points"), "{report}");
         let report = with(r#""@acount": {}"#);
         assert!(report.contains("did you mean @account?"), "{report}");
         assert!(with(r#""b": []"#).contains("must be an object of outputs"));

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod config;
 mod convert;
 pub mod file;
+mod partition;
 pub mod policy;
 #[cfg(feature = "s3")]
 pub mod read;

@@ -16,12 +16,11 @@ use futures::{StreamExt, stream};
 
 use super::answer::{
     ACCESS_POINT, ACCESS_POINT_POLICY, ACL, AccessPointAnswers, Answer, Answers, Api, Bucket, BucketAnswers,
-    BucketList, CORS, ENCRYPTION, HEAD, Head, IDENTITY, Identity, LIFECYCLE, LIST_BUCKETS, LOCATION, LOGGING,
-    ListedBucket, OBJECT_LAMBDA, OBJECT_LAMBDA_POLICY, OBJECT_LOCK, OWNERSHIP, ObjectLambdaAnswers,
-    ObjectLambdaPoint, POLICY, POLICY_STATUS, PUBLIC_ACCESS_BLOCK, PolicyText, PublicAccessBlock,
-    REPLICATION, REQUEST_PAYMENT, VERSIONING,
+    BucketList, CORS, ENCRYPTION, HEAD, Head, IDENTITY, Identity, LIFECYCLE, LIST_ACCESS_POINTS,
+    LIST_BUCKETS, LIST_OBJECT_LAMBDA, LOCATION, LOGGING, ListedBucket, OBJECT_LAMBDA, OBJECT_LAMBDA_POLICY,
+    OBJECT_LOCK, OWNERSHIP, ObjectLambdaAnswers, ObjectLambdaPoint, POLICY, POLICY_STATUS,
+    PUBLIC_ACCESS_BLOCK, PolicyText, PublicAccessBlock, REPLICATION, REQUEST_PAYMENT, VERSIONING, not_listed,
 };
-use super::config::Unanswered;
 use super::{convert, sdk};
 use crate::cloud::Cloud;
 use crate::error::{Error, ErrorKind, Result};
@@ -31,6 +30,9 @@ const AT_ONCE: usize = 8;
 
 /// Most buckets that are asked about only because logs are delivered to them, one after the other along a chain.
 const HOPS: usize = 32;
+
+/// Why what needs the id of the account was not asked for.
+const NO_ACCOUNT: &str = "the id of the account is not known";
 
 /// Asks about `names`, or about every bucket of the account where there are none; `on_bucket` is told how many have
 /// been read, and of how many.
@@ -44,11 +46,14 @@ pub async fn read(
     on_bucket: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Answers> {
     let mut answers = Answers { endpoint: cloud.endpoint_url().map(str::to_owned), ..Answers::default() };
-    let account_id = cloud.account_id().await;
-    answers.account.identity = match &account_id {
-        Some(account) => Answer::Given(Identity { account: Some(account.clone()) }),
-        None => Answer::of_error(&IDENTITY, "unknown"),
-    };
+    let call = cloud.sts().get_caller_identity().send();
+    answers.account.identity =
+        ask(&IDENTITY, call, |output| Identity { account: output.account, arn: output.arn }).await;
+    let told = answers.account.identity.given().and_then(|identity| identity.account.clone());
+    if told.is_none() {
+        answers.account_id = cloud.account_of_credentials().await;
+    }
+    let account_id = told.or_else(|| answers.account_id.clone());
     answers.account.buckets = list_buckets(&cloud.s3()).await;
     let wanted: BTreeSet<String> = match (names, &answers.account.buckets) {
         ([], Answer::Given(list)) => list.buckets.iter().map(|bucket| bucket.name.clone()).collect(),
@@ -58,17 +63,26 @@ pub async fn read(
     };
     answers.is_complete = names.is_empty();
     read_buckets(cloud, wanted, &mut answers, on_bucket).await;
-    if let Some(account) = &account_id {
-        let control = control(cloud);
-        let call = control.get_public_access_block().account_id(account).send();
-        answers.account.public_access_block = ask(&PUBLIC_ACCESS_BLOCK, call, |output| {
-            let block = output.public_access_block_configuration.map(sdk::control_public_access_block);
-            PublicAccessBlock { public_access_block_configuration: block.unwrap_or_default() }
-        })
-        .await;
-        read_access_points(&control, account, &mut answers).await;
+    match &account_id {
+        Some(account) => read_account(&control(cloud), account, &mut answers).await,
+        None => {
+            answers.account.public_access_block = Answer::of_error(&PUBLIC_ACCESS_BLOCK, NO_ACCOUNT);
+            let lists = [LIST_ACCESS_POINTS, LIST_OBJECT_LAMBDA];
+            answers.unanswered.extend(lists.map(|api| not_listed("account", api, NO_ACCOUNT)));
+        }
     }
     Ok(answers)
+}
+
+/// What belongs to the account and not to a bucket.
+async fn read_account(control: &ControlClient, account: &str, answers: &mut Answers) {
+    let call = control.get_public_access_block().account_id(account).send();
+    answers.account.public_access_block = ask(&PUBLIC_ACCESS_BLOCK, call, |output| {
+        let block = output.public_access_block_configuration.map(sdk::control_public_access_block);
+        PublicAccessBlock { public_access_block_configuration: block.unwrap_or_default() }
+    })
+    .await;
+    read_access_points(control, account, answers).await;
 }
 
 /// A client for accounts and access points. AWS has a host for each account; another server has the one it has.
@@ -210,6 +224,7 @@ async fn read_access_points(control: &ControlClient, account: &str, answers: &mu
         let control = ControlClient::from_conf(config);
         read_points_of_region(&control, account, &region, answers).await;
         read_object_lambda_of_region(&control, account, &region, answers).await;
+        answers.regions.insert(region);
     }
 }
 
@@ -220,7 +235,7 @@ async fn read_points_of_region(control: &ControlClient, account: &str, region: &
         let page = match page {
             Ok(page) => page,
             Err(error) => {
-                return answers.unanswered.push(not_listed(region, "list-access-points", &reason(&error)));
+                return answers.unanswered.push(not_listed(region, LIST_ACCESS_POINTS, &reason(&error)));
             }
         };
         for point in page.access_point_list.unwrap_or_default() {
@@ -251,13 +266,14 @@ async fn read_object_lambda_of_region(
     region: &str,
     answers: &mut Answers,
 ) {
-    let api = "list-access-points-for-object-lambda";
     let mut pages =
         control.list_access_points_for_object_lambda().account_id(account).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = match page {
             Ok(page) => page,
-            Err(error) => return answers.unanswered.push(not_listed(region, api, &reason(&error))),
+            Err(error) => {
+                return answers.unanswered.push(not_listed(region, LIST_OBJECT_LAMBDA, &reason(&error)));
+            }
         };
         for point in page.object_lambda_access_point_list.unwrap_or_default() {
             let name = point.name.as_str();
@@ -276,12 +292,6 @@ async fn read_object_lambda_of_region(
             answers.object_lambda_access_points.push(ObjectLambdaPoint { name, region, answers: read });
         }
     }
-}
-
-/// A list of a Region that could not be read.
-fn not_listed(region: &str, api: &str, reason: &str) -> Unanswered {
-    let is_denied = matches!(Answer::<()>::of_error(&LIST_BUCKETS, reason), Answer::Denied(_));
-    Unanswered { name: region.to_owned(), api: api.to_owned(), reason: reason.to_owned(), is_denied }
 }
 
 /// Makes a call and brings its output into our shape.

@@ -396,6 +396,9 @@ pub(super) enum LakeCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Read the log objects again whose records were lost with a damaged or missing part file
+    #[command(after_help = REPAIR_HELP)]
+    Repair(Box<RepairArgs>),
     /// Remove files that no table refers to: remains of runs that were cut short
     Vacuum {
         #[command(flatten)]
@@ -429,6 +432,23 @@ pub(super) struct CompactArgs {
     #[arg(long)]
     pub dry_run: bool,
 }
+
+#[derive(Debug, Args)]
+pub(super) struct RepairArgs {
+    #[command(flatten)]
+    pub intake: Intake,
+    /// Say what is damaged and could be read again, change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+const REPAIR_HELP: &str = "\
+Examples:
+  s3trail lake repair s3://amzn-s3-demo-logs/ --lake lake --dry-run
+  s3trail lake repair ./logs --lake lake
+
+Files of access_logs that are missing or damaged leave the table. Log objects that the lake then has less of than its
+ledger says are forgotten, if SOURCE still has them, and taken in again. Exit code 2 when some are no longer there.";
 
 const COMPACT_HELP: &str = "\
 Examples:

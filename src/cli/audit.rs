@@ -10,12 +10,12 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use clap::Args;
 
+use super::Ui;
 use super::args::CloudArgs;
 use super::ingest::lake_location;
 use super::output::{terminal_width, write_to};
 use super::settings::Settings;
 use super::shared::{Reach, open_or_create_lake};
-use super::{TROUBLE, Ui};
 use crate::audit::{self, Answers, BucketConfig, Kind, Snapshot, Unanswered};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{self, Format, WriteOptions, text};
@@ -36,7 +36,8 @@ It only reads: logging, versioning, encryption, public access block, policy, ACL
 pays, lifecycle, replication, and the access points of the account. Every audit is kept, in the table `bucket_config`;
 the view `bucket_configuration` has the newest. A call that is not allowed leaves its facts unknown and is listed.
 
-Exit codes: 0 done, also when calls were denied; 2 trouble, among it that nothing at all could be read.")]
+Exit codes: 0 done, also when calls were denied; 2 trouble, among it that nothing but the names and Regions of buckets
+could be read: then nothing is written, and the audit before this one stays the newest.")]
 pub(super) struct AuditArgs {
     /// Buckets to audit [default: every bucket of the account]
     #[arg(value_name = "BUCKET")]
@@ -68,14 +69,22 @@ pub(super) async fn run(args: AuditArgs, settings: &Settings, ui: &Ui) -> Result
         None => (ask(&args, &reach, ui).await?, chrono::Utc::now()),
     };
     let snapshot = Snapshot::of(&answers, audited_at);
-    let mut lake = open_or_create_lake(&lake_location(args.lake.as_deref(), settings, ui), &reach).await?;
-    lake.append(&audit::side_table(), snapshot.batch()?).await?;
+    let is_blind = answers.is_blind();
+    // The newest audit counts: one that learned nothing would put an end to all that the one before found.
+    if !is_blind {
+        let location = lake_location(args.lake.as_deref(), settings, ui);
+        let mut lake = open_or_create_lake(&location, &reach).await?;
+        lake.append(&audit::side_table(), snapshot.batch()?).await?;
+    }
     if args.json {
         let json = serde_json::to_string(&snapshot)
             .map_err(|e| Error::new(ErrorKind::Internal, "cannot print as JSON").with_source(e))?;
         write_to(None, |out| writeln!(out, "{json}").map_err(not_printed))?;
     } else {
         write_to(None, |out| print(&snapshot, out))?;
+    }
+    if is_blind {
+        return Err(blind());
     }
     let buckets = of_kind(&snapshot, Kind::Bucket).count();
     ui.say(&format!(
@@ -85,8 +94,18 @@ pub(super) async fn run(args: AuditArgs, settings: &Settings, ui: &Ui) -> Result
         text::counted(snapshot.unanswered.len() as u64, "call"),
     ));
     ui.say("what it comes to: s3trail detect --tag audit; s3trail query bucket-posture");
-    let is_blind = buckets > 0 && of_kind(&snapshot, Kind::Bucket).all(|row| row.bucket_exists.is_none());
-    Ok(if is_blind { ExitCode::from(TROUBLE) } else { ExitCode::SUCCESS })
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cold]
+fn blind() -> Error {
+    Error::new(
+        ErrorKind::Io,
+        "no configuration of any bucket could be read, and nothing is written to the lake",
+    )
+    .with_hint(
+        "what was refused is in the output; deploy/iam/audit.json has the permissions that an audit needs",
+    )
 }
 
 /// Asks AWS, or a server that speaks like it.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::Utc;
+use tokio::sync::oneshot;
 
 use super::args::{IngestArgs, Intake};
 use super::metrics::TableSize;
@@ -18,19 +19,18 @@ use super::shared::{Reach, bucket_of, open_or_create_lake, open_sources, refuse_
 use super::watch::{Board, Round, State, rounds};
 use super::{TROUBLE, Ui};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::{IngestOptions, Summary, cursor_name, ingest, source_id};
+use crate::ingest::{IngestOptions, Summary, cursor_name, ingest_into, source_id};
 use crate::lake::{Lake, TableStatus};
 use crate::report::text;
+use crate::source::{SourceOptions, Sources};
 use crate::stop::Stop;
 
 /// The lake when none is named.
 pub(super) const DEFAULT_LAKE: &str = "./lake";
 const DEFAULT_MAX_REJECT_RATIO: f64 = 0.01;
-/// Log objects that could not be read and are named one by one; a bucket can hold millions of them.
-const NAMED_FAILURES: usize = 20;
 
 pub(super) async fn run(args: IngestArgs, settings: &Settings, ui: &Ui, stop: &Stop) -> Result<ExitCode> {
-    let job = Job::new(&args.intake, args.dry_run, settings, *ui)?;
+    let job = Job::new(&args.intake, args.dry_run, settings, *ui, stop).await?;
     rounds(&args.intake.schedule, *ui, stop, async |board: &Board| {
         let taken = job.take_in(board, stop).await?;
         if args.json {
@@ -59,6 +59,8 @@ pub(super) struct Job<'a> {
     is_emptiness_said: Cell<bool>,
     are_skipped_said: Cell<bool>,
     is_loop_said: Cell<bool>,
+    /// Whether the lake is still to be told another number of shards.
+    reshard: Cell<bool>,
 }
 
 /// What a round took in.
@@ -66,7 +68,17 @@ pub(super) struct Taken {
     pub summary: Summary,
     /// Whether that is to be called trouble: objects that could not be read, too many rejects.
     pub is_trouble: bool,
+    /// What ended the round, when something had been committed before.
+    pub error: Option<Error>,
     lake: Vec<TableSize>,
+}
+
+/// What a round reads, and where it puts that.
+struct Opened {
+    lake: Option<Lake>,
+    sources: Sources,
+    /// Whether an earlier run has left a cursor.
+    has_cursor: bool,
 }
 
 impl Taken {
@@ -80,21 +92,27 @@ impl Taken {
 
     /// The round that ends with this.
     pub fn into_round(self, exit_code: ExitCode) -> Round {
-        let Taken { summary, is_trouble, lake } = self;
-        Round { summary, is_trouble, lake, findings: None, exit_code }
+        let Taken { summary, is_trouble, error, lake } = self;
+        Round { summary, is_trouble, error, lake, findings: None, exit_code }
     }
 }
 
 impl<'a> Job<'a> {
     /// Errors with [`ErrorKind::Usage`] when the words do not go together, or the user does not want log objects
     /// deleted after all.
-    pub fn new(intake: &'a Intake, dry_run: bool, settings: &'a Settings, ui: Ui) -> Result<Job<'a>> {
+    pub async fn new(
+        intake: &'a Intake,
+        dry_run: bool,
+        settings: &'a Settings,
+        ui: Ui,
+        stop: &Stop,
+    ) -> Result<Job<'a>> {
         intake.source.check(&intake.sources)?;
         if intake.schedule.watch.is_some() && intake.sources.iter().any(|word| word == "-") {
             return Err(Error::usage("standard input (-) ends once, it cannot be watched")
                 .with_hint("name a folder, or leave --watch out"));
         }
-        intake.source.confirm(&intake.sources, ui)?;
+        confirm(intake, ui, stop).await?;
         let ratio = intake.max_reject_ratio.or(settings.max_reject_ratio);
         let bucket = bucket_of(&intake.sources)?.map(|(bucket, _)| bucket);
         if let (Some(read), Some(said)) = (&bucket, &intake.log_bucket)
@@ -123,6 +141,7 @@ impl<'a> Job<'a> {
             is_emptiness_said: Cell::new(false),
             are_skipped_said: Cell::new(false),
             is_loop_said: Cell::new(false),
+            reshard: Cell::new(intake.source.reshard),
         })
     }
 
@@ -146,39 +165,41 @@ impl<'a> Job<'a> {
         let options = self.intake.source.options(&self.intake.cloud, &self.settings.source, Utc::now());
         let bar = Bar::new(words, self.ui.quiet || self.is_watching());
         let reach = self.intake.cloud.reach(&self.settings.source);
-        self.refuse_loop(options.loops_allowed, &reach).await?;
-        let mut lake = None;
-        let mut cursor = None;
-        // A folder that is not there must not leave an empty lake; a bucket is listed from where the lake says.
-        let mut sources = None;
-        if !self.is_bucket {
-            sources = Some(open_sources(words, &options, &reach, None, self.ui).await?);
-        }
-        if let Some(location) = &self.lake {
-            let opened = open_or_create_lake(location, &reach).await?;
-            let source = source_id(self.options.log_bucket.as_deref(), self.options.shard);
-            cursor = opened.read_state(&cursor_name(&source)).await?;
-            lake = Some(opened);
-        }
-        let sources = match sources {
-            Some(files) => files,
-            None => open_sources(words, &options, &reach, cursor.as_deref(), self.ui).await?,
+        let opened = tokio::select! {
+            opened = self.open(&options, &reach) => opened?,
+            () = stop.requested() => {
+                bar.finish();
+                return Ok(self.not_begun());
+            }
         };
-        let summary = ingest(lake.as_mut(), sources, &self.options, &bar, stop).await?;
+        let Opened { mut lake, sources, has_cursor } = opened;
+        let ingest_options = IngestOptions { reshard: self.reshard.get(), ..self.options.clone() };
+        let mut summary = Summary::default();
+        let ended = ingest_into(&mut summary, lake.as_mut(), sources, &ingest_options, &bar, stop).await;
+        let error = match ended {
+            Ok(()) => None,
+            // What is committed is told all the same.
+            Err(e) if summary.commit_batches > 0 => Some(e),
+            Err(e) => return Err(e),
+        };
+        self.reshard.set(false);
         let seen = bar.finish();
         if self.is_bucket && !self.are_skipped_said.replace(true) {
             self.note_skipped(&summary, &seen);
         }
         report_trouble(&summary, seen, &self.ui);
-        // What earlier runs took in need not be listed, and may be gone; another shard may have it all.
-        let may_be_empty = self.is_watching() || cursor.is_some() || self.options.shard.is_some();
-        self.note_emptiness(&summary, may_be_empty)?;
+        if error.is_none() {
+            // What earlier runs took in need not be listed, and may be gone; another shard may have it all.
+            let may_be_empty = self.is_watching() || has_cursor || self.options.shard.is_some();
+            self.note_emptiness(&summary, may_be_empty)?;
+        }
         let (ratio, limit) = (summary.reject_ratio(), self.max_reject_ratio);
         if ratio > limit {
             self.ui.note(&Note::RejectRatioExceeded { ratio, limit });
         }
         self.note_interruption(&summary);
-        let is_trouble = ratio > limit || summary.failed_objects > 0;
+        let is_short = summary.incomplete || summary.failed_objects + summary.undisposed_objects > 0;
+        let is_trouble = ratio > limit || is_short;
         let mut tables = Vec::new();
         if let Some(lake) = lake.as_ref().filter(|_| self.intake.schedule.metrics.is_some()) {
             // What was taken in is in the lake, whether it can be counted or not.
@@ -187,7 +208,37 @@ impl<'a> Job<'a> {
                 Vec::new()
             });
         }
-        Ok(Taken { summary, is_trouble, lake: tables })
+        Ok(Taken { summary, is_trouble, error, lake: tables })
+    }
+
+    /// Opens lake and sources.
+    async fn open(&self, options: &SourceOptions, reach: &Reach) -> Result<Opened> {
+        let words = &self.intake.sources;
+        self.refuse_loop(options.loops_allowed, reach).await?;
+        let (mut lake, mut cursor) = (None, None);
+        // A folder that is not there must not leave an empty lake; a bucket is listed from where the lake says.
+        let mut sources = None;
+        if !self.is_bucket {
+            sources = Some(open_sources(words, options, reach, None, self.ui).await?);
+        }
+        if let Some(location) = &self.lake {
+            let opened = open_or_create_lake(location, reach).await?;
+            let source = source_id(self.options.log_bucket.as_deref(), self.options.shard);
+            cursor = opened.read_state(&cursor_name(&source)).await?;
+            lake = Some(opened);
+        }
+        let sources = match sources {
+            Some(files) => files,
+            None => open_sources(words, options, reach, cursor.as_deref(), self.ui).await?,
+        };
+        Ok(Opened { lake, sources, has_cursor: cursor.is_some() })
+    }
+
+    /// A round that was stopped before anything was read.
+    fn not_begun(&self) -> Taken {
+        let summary = Summary { interrupted: true, ..Summary::default() };
+        self.note_interruption(&summary);
+        Taken { summary, is_trouble: false, error: None, lake: Vec::new() }
     }
 
     /// Refuses a lake that would feed its own source.
@@ -215,7 +266,8 @@ impl<'a> Job<'a> {
 
     /// Says that there was nothing, or nothing new.
     fn note_emptiness(&self, summary: &Summary, may_be_empty: bool) -> Result<()> {
-        if summary.interrupted || summary.objects + summary.failed_objects > 0 {
+        let is_unknown = summary.interrupted || summary.incomplete;
+        if is_unknown || summary.objects + summary.failed_objects > 0 {
             return Ok(());
         }
         let place = self.intake.sources.join(" ");
@@ -250,6 +302,25 @@ impl<'a> Job<'a> {
     }
 }
 
+/// Asks whether log objects may be deleted or moved, where that was asked for; a request to stop is a no.
+async fn confirm(intake: &Intake, ui: Ui, stop: &Stop) -> Result<()> {
+    if !intake.source.delete_after_commit && intake.source.move_to.is_none() {
+        return Ok(());
+    }
+    let (source, words) = (intake.source.clone(), intake.sources.clone());
+    let (answer, answered) = oneshot::channel();
+    // A thread of its own: nothing ends a read from the terminal, and the runtime waits for those it has.
+    std::thread::Builder::new()
+        .name("question".to_owned())
+        .spawn(move || drop(answer.send(source.confirm(&words, ui))))
+        .map_err(|e| Error::new(ErrorKind::Internal, "cannot start a thread").with_source(e))?;
+    let unanswered = || Error::usage("nothing was done, since the question was not answered");
+    tokio::select! {
+        answer = answered => answer.unwrap_or_else(|_| Err(unanswered())),
+        () = stop.requested() => Err(unanswered()),
+    }
+}
+
 async fn sizes(lake: &Lake) -> Result<Vec<TableSize>> {
     let size = |table: TableStatus| TableSize {
         name: table.table.name().to_owned(),
@@ -273,18 +344,21 @@ pub(super) fn lake_location(named: Option<&str>, settings: &Settings, ui: &Ui) -
 
 /// Says which objects failed and that lines were rejected.
 pub(super) fn report_trouble(summary: &Summary, seen: Seen, ui: &Ui) {
-    let (named, more) = summary.failed.split_at(summary.failed.len().min(NAMED_FAILURES));
-    for failure in named {
+    let mut more = summary.failures.clone();
+    for failure in &summary.failed {
         let place = failure.place.clone();
         ui.note(&Note::ObjectFailed { place, reason: failure.error.report() });
-    }
-    if !more.is_empty() {
-        let mut classes: BTreeMap<&str, u64> = BTreeMap::new();
-        for failure in more {
-            tracing::debug!(place = failure.place, reason = failure.error.report(), "cannot read");
-            *classes.entry(failure.class.name()).or_default() += 1;
+        if let Some(count) = more.get_mut(failure.class.name()) {
+            *count = count.saturating_sub(1);
         }
-        ui.note(&Note::MoreObjectsFailed { count: more.len() as u64, reason: counted(&classes) });
+    }
+    more.retain(|_, count| *count > 0);
+    if !more.is_empty() {
+        ui.note(&Note::MoreObjectsFailed { count: more.values().sum(), reason: counted(&more) });
+    }
+    if let Some(failure) = summary.undisposed.first() {
+        let (place, reason) = (failure.place.clone(), failure.error.report());
+        ui.note(&Note::NotDisposed { count: summary.undisposed_objects, place, reason });
     }
     if summary.recovered_commits > 0 {
         ui.note(&Note::RecoveredCommit { count: summary.recovered_commits });
@@ -356,6 +430,12 @@ pub(super) fn print_summary(summary: &Summary, dry_run: bool, ui: &Ui) {
         lines.push(format!(
             "  {} deleted or moved from the source",
             text::counted(summary.disposed_objects, "log object")
+        ));
+    }
+    if summary.undisposed_objects > 0 {
+        lines.push(format!(
+            "  {} still in the source",
+            text::counted(summary.undisposed_objects, "log object")
         ));
     }
     if !dry_run {

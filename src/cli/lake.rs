@@ -1,4 +1,4 @@
-//! `s3trail lake`: status, verify, compact, expire, vacuum.
+//! `s3trail lake`: status, verify, compact, expire, repair, vacuum.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use super::args::{CompactArgs, LakeArgs, LakeCommand, LakeTarget};
 use super::ingest::lake_location;
 use super::settings::Settings;
 use super::shared::open_lake;
-use super::{TROUBLE, Ui};
+use super::{TROUBLE, Ui, repair};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lake::compact::LEAST_MEMORY;
 use crate::lake::{CompactOptions, Lake};
@@ -34,6 +34,7 @@ pub(super) async fn run(args: LakeArgs, settings: &Settings, ui: &Ui) -> Result<
             );
             Ok(ExitCode::SUCCESS)
         }
+        LakeCommand::Repair(args) => repair::run(*args, settings, ui).await,
         LakeCommand::Vacuum { target, older_than, dry_run } => {
             let mut lake = open(&target, settings, ui).await?;
             let vacuumed = lake.vacuum(older_than, dry_run).await?;

@@ -73,7 +73,7 @@ pub(super) enum Outcome {
     Success,
     /// It came to its end, but objects could not be read, too many lines were refused, or a detection failed.
     Partial,
-    /// It did not come to its end.
+    /// It did not come to its end, or did not see all of the source.
     Failed,
     /// A signal ended it.
     Interrupted,

@@ -17,6 +17,7 @@ mod progress;
 mod queries;
 mod query;
 mod recursion;
+mod repair;
 mod run;
 mod settings;
 mod shared;

@@ -79,6 +79,15 @@ pub enum Note {
         /// How many of which kind.
         reason: String,
     },
+    /// Log objects that are in the lake are still in the source, where they should not be any more.
+    NotDisposed {
+        /// How many.
+        count: u64,
+        /// The first of them.
+        place: String,
+        /// Why.
+        reason: String,
+    },
     /// Whether what is written comes back as log objects cannot be told.
     LoopUnknown {
         /// The bucket whose logging may not be read.
@@ -169,6 +178,7 @@ impl Note {
             | Note::DetectionFailed { .. }
             | Note::SuppressionExpired { .. }
             | Note::MoreObjectsFailed { .. }
+            | Note::NotDisposed { .. }
             | Note::RoundFailed { .. }
             | Note::FindingsFound { .. }
             | Note::NotWritten { .. }
@@ -225,6 +235,12 @@ impl Note {
             Note::MoreObjectsFailed { count, reason } => {
                 Fields { count: Some(*count), reason: text(reason), ..named("more_objects_failed") }
             }
+            Note::NotDisposed { count, place, reason } => Fields {
+                count: Some(*count),
+                place: text(place),
+                reason: text(reason),
+                ..named("not_disposed")
+            },
             Note::LoopUnknown { bucket } => Fields { place: text(bucket), ..named("loop_unknown") },
             Note::SourceIsEmpty { place } => Fields { place: text(place), ..named("source_is_empty") },
             Note::RoundFailed { reason, .. } => Fields { reason: text(reason), ..named("round_failed") },
@@ -297,6 +313,13 @@ impl fmt::Display for Note {
                 f,
                 "cannot read {} more log objects ({}); --log-level debug names them",
                 thousands(*count),
+                escape_for_terminal(reason)
+            ),
+            Note::NotDisposed { count, place, reason } => write!(
+                f,
+                "{} in the lake and could not be deleted or moved, such as {}: {}; a later run tries again",
+                if *count == 1 { "1 log object is".to_owned() } else { format!("{} log objects are", thousands(*count)) },
+                escape_for_terminal(place),
                 escape_for_terminal(reason)
             ),
             Note::LoopUnknown { bucket } => write!(

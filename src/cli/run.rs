@@ -33,7 +33,7 @@ pub(super) async fn run(mut args: RunArgs, settings: &Settings, ui: &Ui, stop: &
     args.output.or_region_of(&args.intake.cloud);
     // What is wrong with the detections is said before hours of ingest, not after.
     let plan = Plan::new(&args.detections, settings)?;
-    let job = Job::new(&args.intake, false, settings, *ui)?;
+    let job = Job::new(&args.intake, false, settings, *ui, stop).await?;
     let target = Target {
         lake: job.lake().map(str::to_owned),
         logs: Vec::new(),
@@ -42,8 +42,8 @@ pub(super) async fn run(mut args: RunArgs, settings: &Settings, ui: &Ui, stop: &
     };
     rounds(&args.intake.schedule, *ui, stop, async |board: &Board| {
         let mut taken = job.take_in(board, stop).await?;
-        if taken.summary.interrupted {
-            return Ok(interrupted(&job, taken));
+        if taken.summary.interrupted || taken.error.is_some() {
+            return Ok(cut_short(&job, taken));
         }
         board.enter(State::Detecting);
         let look = async {
@@ -55,7 +55,7 @@ pub(super) async fn run(mut args: RunArgs, settings: &Settings, ui: &Ui, stop: &
             () = stop.requested() => {
                 taken.summary.interrupted = true;
                 job.note_interruption(&taken.summary);
-                return Ok(interrupted(&job, taken));
+                return Ok(cut_short(&job, taken));
             }
         };
         if args.json {
@@ -72,8 +72,8 @@ pub(super) async fn run(mut args: RunArgs, settings: &Settings, ui: &Ui, stop: &
     .await
 }
 
-/// A round that a signal ended: without findings there is nothing to say about them.
-fn interrupted(job: &Job<'_>, taken: Taken) -> Round {
+/// A round that a signal or an error ended: without findings there is nothing to say about them.
+fn cut_short(job: &Job<'_>, taken: Taken) -> Round {
     job.print(&taken.summary);
     taken.into_round(ExitCode::from(TROUBLE))
 }

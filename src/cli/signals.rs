@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::RecvError;
@@ -29,6 +30,8 @@ pub(super) fn supervise<W>(ui: Ui, late: ExitCode, work: W) -> Result<ExitCode>
 where
     W: FnOnce(Stop) -> Result<ExitCode> + Send + 'static,
 {
+    // Work that is left undone does not clear up behind itself.
+    let _temporary = own_temporary_folder();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -61,6 +64,14 @@ where
             }
         }
     })
+}
+
+/// A folder for all temporary files of this process, gone when dropped. Where there can be none, they go where they
+/// always went, and whoever needs one will say that it cannot be made.
+fn own_temporary_folder() -> Option<TempDir> {
+    let folder = tempfile::Builder::new().prefix("s3trail-").tempdir().ok()?;
+    tempfile::env::override_temp_dir(folder.path()).ok()?;
+    Some(folder)
 }
 
 /// What the work came to; its panic is passed on.

@@ -37,6 +37,8 @@ pub(super) struct Round {
     pub summary: Summary,
     /// Whether something is missing: objects that could not be read, too many rejects, a detection that failed.
     pub is_trouble: bool,
+    /// What ended the round after something had been committed.
+    pub error: Option<Error>,
     /// What the lake holds now; empty when nobody asked.
     pub lake: Vec<TableSize>,
     /// Findings that are not suppressed, by level; `None` where nobody looked.
@@ -47,10 +49,35 @@ pub(super) struct Round {
 
 impl Round {
     fn outcome(&self) -> Outcome {
-        match (self.summary.interrupted, self.is_trouble) {
-            (true, _) => Outcome::Interrupted,
-            (false, true) => Outcome::Partial,
-            (false, false) => Outcome::Success,
+        if self.error.is_some() {
+            Outcome::Failed
+        } else if self.summary.interrupted {
+            Outcome::Interrupted
+        } else if self.summary.incomplete {
+            // Whoever waits for the last success must hear of a source that cannot be seen.
+            Outcome::Failed
+        } else if self.is_trouble {
+            Outcome::Partial
+        } else {
+            Outcome::Success
+        }
+    }
+
+    /// Why it failed, if it did.
+    fn failure(&self) -> Option<String> {
+        match (&self.error, self.summary.failed.first()) {
+            (Some(error), _) => Some(error.report()),
+            _ if self.outcome() != Outcome::Failed => None,
+            (None, Some(failure)) => Some(failure.error.report()),
+            (None, None) => Some("the source could not be read to its end".to_owned()),
+        }
+    }
+
+    /// The round, or the error that ended it.
+    fn settled(mut self) -> Result<Round> {
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => Ok(self),
         }
     }
 }
@@ -86,7 +113,7 @@ pub(super) async fn rounds(
         let started = Instant::now();
         let result = round(&board).await;
         board.ended(&result, started.elapsed());
-        return result.map(|round| round.exit_code);
+        return result.and_then(Round::settled).map(|round| round.exit_code);
     };
     let (mut is_slow_said, mut has_worked) = (false, false);
     while !stop.is_requested() {
@@ -94,6 +121,7 @@ pub(super) async fn rounds(
         let result = round(&board).await;
         let took = started.elapsed();
         board.ended(&result, took);
+        let result = result.and_then(Round::settled);
         let interval = jittered(interval);
         has_worked |= result.is_ok();
         let pause = match &result {
@@ -107,6 +135,7 @@ pub(super) async fn rounds(
                 }
                 interval
             }
+            Ok(round) if round.outcome() == Outcome::Failed => interval,
             Ok(_) => interval.saturating_sub(took),
         };
         if pause.is_zero() && !std::mem::replace(&mut is_slow_said, true) {
@@ -257,16 +286,20 @@ impl Board {
             if matches!(outcome, Outcome::Success | Outcome::Partial) {
                 content.last_success = Some(now);
             }
-            match result {
-                Err(e) => content.last_error = Some((now, e.report())),
-                Ok(round) => {
-                    content.metrics.taken_in(&round.summary);
-                    if !round.lake.is_empty() {
-                        content.metrics.lake(round.lake.clone());
-                    }
-                    if let Some(findings) = round.findings {
-                        content.metrics.findings(findings);
-                    }
+            let failure = match result {
+                Err(e) => Some(e.report()),
+                Ok(round) => round.failure(),
+            };
+            if let Some(reason) = failure {
+                content.last_error = Some((now, reason));
+            }
+            if let Ok(round) = result {
+                content.metrics.taken_in(&round.summary);
+                if !round.lake.is_empty() {
+                    content.metrics.lake(round.lake.clone());
+                }
+                if let Some(findings) = round.findings {
+                    content.metrics.findings(findings);
                 }
             }
             tracing::debug!(
@@ -358,6 +391,7 @@ mod tests {
         Round {
             summary: Summary { objects: 2, ..Summary::default() },
             is_trouble: false,
+            error: None,
             lake: Vec::new(),
             findings: None,
             exit_code: ExitCode::SUCCESS,
@@ -416,6 +450,33 @@ mod tests {
         let beat = std::fs::read_to_string(file("heartbeat.json")).unwrap();
         assert!(beat.contains("\"idle\"") && beat.contains("no credentials"), "{beat}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_round_that_did_not_see_all_is_no_success_and_still_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let page = folder.path().join("s3trail.prom");
+        let schedule = ScheduleArgs {
+            metrics: Some(Target::File(page.clone())),
+            heartbeat: Some(folder.path().join("heartbeat.json")),
+            ..ScheduleArgs::default()
+        };
+        let stop = Stop::new();
+        let unseen = Summary { objects: 2, incomplete: true, ..Summary::default() };
+        let mut unseen = Some(Round { summary: unseen, is_trouble: true, ..good() });
+        rounds(&schedule, UI, &stop, async |_: &Board| Ok(unseen.take().unwrap())).await.unwrap();
+        let beat = std::fs::read_to_string(folder.path().join("heartbeat.json")).unwrap();
+        assert!(beat.contains("\"last_success\":null") && beat.contains("to its end"), "{beat}");
+
+        // Something had been committed before it failed.
+        let full = Some(Error::new(ErrorKind::Io, "the disk is full"));
+        let mut cut_off = Some(Round { error: full, ..good() });
+        let ended = rounds(&schedule, UI, &stop, async |_: &Board| Ok(cut_off.take().unwrap())).await;
+        assert_eq!(ended.unwrap_err().kind(), ErrorKind::Io);
+        let page = std::fs::read_to_string(&page).unwrap();
+        assert!(page.contains("s3trail_objects_total 4\n"), "{page}");
+        assert!(page.contains("s3trail_rounds_total{outcome=\"failed\"} 2\n"), "{page}");
+        assert!(!page.contains("s3trail_last_success_timestamp_seconds"), "{page}");
     }
 
     #[tokio::test]

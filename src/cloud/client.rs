@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::ProvideCredentials;
+use aws_sdk_s3::config::retry::{RetryPartition, TokenBucket};
 use object_store::aws::AmazonS3Builder;
 use object_store::prefix::PrefixStore;
 use object_store::{ClientConfigKey, ClientOptions, ObjectStore};
@@ -18,6 +21,10 @@ pub const USER_AGENT: &str = concat!("s3trail/", env!("CARGO_PKG_VERSION"));
 
 /// How often a request is sent at most before it has failed: what S3 answers under load passes within seconds.
 const ATTEMPTS: u32 = 8;
+
+/// How long a connection may take, and then the answer to begin. That a body stalls is noticed by the SDK itself.
+const CONNECT: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// The region where nothing says another, as with the AWS CLI.
 const FALLBACK_REGION: &str = "us-east-1";
@@ -39,7 +46,9 @@ impl Cloud {
             .with_max_attempts(ATTEMPTS)
             .with_initial_backoff(Duration::from_millis(100))
             .with_max_backoff(Duration::from_secs(20));
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(retries);
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(SILENCE).build();
+        let mut loader =
+            aws_config::defaults(BehaviorVersion::latest()).retry_config(retries).timeout_config(timeouts);
         if let Some(profile) = &options.profile {
             loader = loader.profile_name(profile);
         }
@@ -83,8 +92,12 @@ impl Cloud {
     }
 
     fn s3_config(&self) -> aws_sdk_s3::config::Builder {
+        // The SDK's own allowance of retries is for the whole process and used up within seconds by a busy bucket;
+        // after that nothing would be tried again. What bounds ours is the number of attempts, and the throttle.
+        let retries = RetryPartition::custom("s3trail").token_bucket(TokenBucket::unlimited()).build();
         aws_sdk_s3::config::Builder::from(&self.config)
             .force_path_style(self.options.path_style)
+            .retry_partition(retries)
             .interceptor(self.meter.clone())
     }
 
@@ -94,11 +107,16 @@ impl Cloud {
         aws_sdk_s3control::Client::from_conf(config.build())
     }
 
-    /// The account the credentials belong to; `None` when it cannot be told.
-    pub async fn account_id(&self) -> Option<String> {
+    /// A client that can ask whose the credentials are.
+    pub fn sts(&self) -> aws_sdk_sts::Client {
         let config = aws_sdk_sts::config::Builder::from(&self.config).interceptor(self.meter.clone());
-        let caller = aws_sdk_sts::Client::from_conf(config.build()).get_caller_identity().send().await;
-        caller.ok()?.account
+        aws_sdk_sts::Client::from_conf(config.build())
+    }
+
+    /// The account that the credentials name themselves, as those of roles and of SSO do; nobody is asked.
+    pub async fn account_of_credentials(&self) -> Option<String> {
+        let given = self.config.credentials_provider()?.provide_credentials().await.ok()?;
+        given.account_id().map(|account| account.as_str().to_owned())
     }
 
     /// The region a bucket is in, which S3 says even to those it refuses; that of the configuration when the server

@@ -4,6 +4,7 @@
 //! in memory stays the same whichever side is slower.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,8 +16,11 @@ use crate::source::{Failure, FailureClass, Remote};
 /// Bytes asked for and not yet parsed, in KiB.
 const IN_FLIGHT_KIB: u32 = 128 << 10;
 
-/// So many objects in a row that the server could not be reached for are the end of the source.
+/// So many objects in a row that the server could not be reached for, or had no capacity for, are the end of the source.
 const UNREACHABLE: usize = 3;
+
+/// How often somebody looks whether to stop while everything waits for the server.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What came of one object, and its share of the memory.
 type Got = (usize, Result<Vec<u8>, Failure>, OwnedSemaphorePermit);
@@ -41,7 +45,12 @@ impl<'a> Work<'a> {
         let mut rest = self.objects().iter().enumerate().peekable();
         let mut waiting = Waiting::default();
         let mut unreachable = 0;
+        let mut look = tokio::time::interval(LOOK);
         loop {
+            if self.stopped() {
+                // What is on its way is given up with the set, and nothing of it is wanted any more.
+                return;
+            }
             while gets.len() < remote.concurrency() && !self.stopped() && !self.is_cut_off() {
                 let Some((at, object)) = rest.peek().copied() else { break };
                 let kib =
@@ -59,7 +68,11 @@ impl<'a> Work<'a> {
                 let (remote, object) = (Arc::clone(remote), object.clone());
                 gets.spawn(async move { (at, remote.get(&object).await, room) });
             }
-            let Some(got) = gets.join_next().await else { break };
+            let got = tokio::select! {
+                got = gets.join_next() => got,
+                _ = look.tick() => continue,
+            };
+            let Some(got) = got else { break };
             // A task that panicked has said so; its object is not taken and comes again with the next run.
             let Ok((at, result, room)) = got else {
                 self.cut_off();
@@ -76,7 +89,9 @@ impl<'a> Work<'a> {
                     }
                 }
                 Err(failure) => {
-                    unreachable += usize::from(failure.class == FailureClass::Unreachable);
+                    let is_silent =
+                        matches!(failure.class, FailureClass::Unreachable | FailureClass::Throttled);
+                    unreachable += usize::from(is_silent);
                     if failure.class == FailureClass::Credentials || unreachable >= UNREACHABLE {
                         self.cut_off();
                     }

@@ -15,12 +15,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lake::{Lake, Ledger, PartFile, Table};
 use crate::record::Quirk;
-use crate::source::{Failure, Found, LogObject, Place, Remote, Skipped, Sources};
+use crate::source::{
+    Disposed, Failure, FailureClass, Found, LEFT_OVER, LogObject, Place, Remote, Skipped, Sources,
+};
 use crate::stop::Stop;
 use rows::Common;
 use work::{Order, Target, Trouble};
@@ -31,6 +33,10 @@ const COMMIT_OBJECTS: usize = 200_000;
 const MAX_CONFLICTS: usize = 20;
 /// Names kept in a summary of things that can be many.
 const NAMED: usize = 100;
+/// Failures kept in a summary with their reasons; a bucket can hold millions of objects that cannot be read.
+const REASONS: usize = 20;
+/// Objects deleted or moved at a time.
+const DISPOSED: usize = 1_000;
 
 /// Settings of a run.
 #[derive(Debug, Clone)]
@@ -45,11 +51,20 @@ pub struct IngestOptions {
     pub durable: bool,
     /// Which of how many shards of the source this run is: each commits for itself.
     pub shard: Option<(u32, u32)>,
+    /// Whether the lake is to take the source in by this number of shards from now on, whatever it was before.
+    pub reshard: bool,
 }
 
 impl Default for IngestOptions {
     fn default() -> Self {
-        Self { log_bucket: None, commit_bytes: 1 << 30, part_bytes: 512 << 20, durable: true, shard: None }
+        Self {
+            log_bucket: None,
+            commit_bytes: 1 << 30,
+            part_bytes: 512 << 20,
+            durable: true,
+            shard: None,
+            reshard: false,
+        }
     }
 }
 
@@ -114,15 +129,23 @@ pub struct Summary {
     pub new_version_keys: Vec<String>,
     /// Log objects deleted or moved because they are in the lake.
     pub disposed_objects: u64,
-    /// Requests that were sent again.
+    /// Log objects that are in the lake and could not be deleted or moved as was asked for.
+    pub undisposed_objects: u64,
+    /// Requests that were sent again, and commits that were made again because another writer was faster.
     pub retries: u64,
     /// When the newest log object taken in was delivered, in microseconds since the epoch.
     pub newest_delivery_us: Option<i64>,
     /// Whether the run was stopped before its end.
     pub interrupted: bool,
-    /// Why objects could not be read.
+    /// Whether part of the source was out of sight: a listing failed, or the source as a whole. There may be more that
+    /// is new than was taken in.
+    pub incomplete: bool,
+    /// Why objects could not be read, the first twenty.
     #[serde(skip)]
     pub failed: Vec<Failure>,
+    /// Why objects could not be deleted or moved, the first twenty.
+    #[serde(skip)]
+    pub undisposed: Vec<Failure>,
 }
 
 impl Summary {
@@ -134,7 +157,21 @@ impl Summary {
     fn fail(&mut self, failure: Failure) {
         self.failed_objects += 1;
         *self.failures.entry(failure.class.name()).or_default() += 1;
-        self.failed.push(failure);
+        tracing::debug!(place = failure.place, reason = failure.error.report(), "cannot read");
+        if self.failed.len() < REASONS {
+            self.failed.push(failure);
+        }
+    }
+
+    fn dispose(&mut self, disposed: Disposed) {
+        self.disposed_objects += disposed.done;
+        self.undisposed_objects += disposed.failed;
+        for failure in disposed.failures {
+            tracing::debug!(place = failure.place, reason = failure.error.report(), "cannot delete or move");
+            if self.undisposed.len() < REASONS {
+                self.undisposed.push(failure);
+            }
+        }
     }
 
     fn skip(&mut self, skipped: &Skipped) {
@@ -159,22 +196,37 @@ fn in_common(place: &str) -> &str {
 
 /// Takes the log objects of `sources` into `lake`; with no lake only reads and counts (a dry run).
 ///
-/// Needs a multi-threaded tokio runtime and uses rayon's pool. Errors when the lake cannot be written; objects
-/// that cannot be read are in [`Summary::failed`], and everything else is taken in. When `stop` is requested the commit
-/// batch in the making is given up and [`Summary::interrupted`] set.
+/// Needs a multi-threaded tokio runtime and uses rayon's pool. Errors when the lake cannot be written, or takes the
+/// source in by another number of shards; objects that cannot be read are counted in [`Summary::failures`], and
+/// everything else is taken in. When `stop` is requested the commit batch in the making is given up and
+/// [`Summary::interrupted`] set.
 pub async fn ingest(
+    lake: Option<&mut Lake>,
+    sources: Sources,
+    options: &IngestOptions,
+    progress: &dyn Progress,
+    stop: &Stop,
+) -> Result<Summary> {
+    let mut summary = Summary::default();
+    ingest_into(&mut summary, lake, sources, options, progress, stop).await?;
+    Ok(summary)
+}
+
+/// As [`ingest`], with a new `summary` to count in: it says what was taken in also when that ends with an error.
+pub async fn ingest_into(
+    summary: &mut Summary,
     lake: Option<&mut Lake>,
     mut sources: Sources,
     options: &IngestOptions,
     progress: &dyn Progress,
     stop: &Stop,
-) -> Result<Summary> {
+) -> Result<()> {
     let started = Instant::now();
     // What is on its way into a bucket need not outlive a crash.
     let durable = options.durable && lake.as_ref().is_some_and(|lake| lake.is_local());
     let options = IngestOptions { durable, ..options.clone() };
     let mut run = Run {
-        summary: Summary::default(),
+        summary,
         options: &options,
         progress,
         stop,
@@ -183,44 +235,16 @@ pub async fn ingest(
         left_over: Vec::new(),
         known: Vec::new(),
         is_cut_off: false,
+        reshard: options.reshard,
         lake,
     };
-    run.prepare().await?;
-    let mut batch = Vec::new();
-    let mut bytes = 0;
-    while !stop.is_requested() && !run.is_cut_off {
-        let found = tokio::select! {
-            found = sources.next() => found,
-            () = stop.requested() => break,
-        };
-        match found {
-            Some(Found::Object(object)) => {
-                let Some(object) = run.sift(object) else { continue };
-                bytes += object.size;
-                batch.push(object);
-                if bytes >= options.commit_bytes || batch.len() >= COMMIT_OBJECTS {
-                    run.commit_batch(std::mem::take(&mut batch)).await?;
-                    bytes = 0;
-                }
-            }
-            Some(Found::Skipped(skipped)) => {
-                progress.skipped(&skipped);
-                run.summary.skip(&skipped);
-            }
-            Some(Found::Unreadable(failure)) => run.summary.fail(failure),
-            None => {
-                run.commit_batch(std::mem::take(&mut batch)).await?;
-                run.dispose_known().await;
-                run.leave_cursor(&sources).await?;
-                break;
-            }
-        }
-    }
-    let mut summary = run.summary;
+    let ended = run.take_in(&mut sources).await;
+    let Run { summary, remote, is_cut_off, .. } = run;
     summary.interrupted = stop.is_requested();
-    summary.retries = run.remote.map_or(0, |remote| remote.retries());
+    summary.incomplete = is_cut_off || !sources.is_whole();
+    summary.retries += remote.map_or(0, |remote| remote.retries());
     summary.seconds = started.elapsed().as_secs_f64();
-    Ok(summary)
+    ended
 }
 
 /// The source id of the commit protocol: a stable hash of the bucket read, or `local`, and the shard.
@@ -230,8 +254,9 @@ pub fn source_id(log_bucket: Option<&str>, shard: Option<(u32, u32)>) -> String 
         None => "local".to_owned(),
     };
     match shard {
-        Some((shard, of)) => format!("{source}-{shard}-{of}"),
-        None => source,
+        // The only shard is the whole.
+        Some((shard, of)) if of > 1 => format!("{source}-{shard}-{of}"),
+        _ => source,
     }
 }
 
@@ -240,23 +265,120 @@ pub fn cursor_name(source_id: &str) -> String {
     format!("cursors/{source_id}.json")
 }
 
+/// What the lake notes of a source that several processes may share.
+#[derive(Serialize, Deserialize)]
+struct Shards {
+    /// By how many shards it is taken in: 1 is the whole.
+    shards: u32,
+}
+
+#[cold]
+fn other_shards(known: u32, ours: u32) -> Error {
+    let way = match known {
+        1 => "without --shard".to_owned(),
+        _ => format!("with --shard I/{known}"),
+    };
+    Error::usage(format!(
+        "the lake takes this source in by {known} shards, and not by {ours}: log objects would be taken in twice"
+    ))
+    .with_hint(format!(
+        "run {way}, or once with --reshard when no process with the other number runs any more"
+    ))
+}
+
 struct Run<'a> {
-    summary: Summary,
+    summary: &'a mut Summary,
     options: &'a IngestOptions,
     progress: &'a dyn Progress,
     stop: &'a Stop,
     remote: Option<Arc<dyn Remote>>,
     ledger: Ledger,
-    /// Objects that the next run has to ask for again.
+    /// Objects that the next run has to ask for again; one more than can be kept when they are too many.
     left_over: Vec<LogObject>,
-    /// Keys of objects that the lake had before, when they are to be disposed of.
-    known: Vec<String>,
+    /// Objects that the lake had before, when they are to be disposed of.
+    known: Vec<LogObject>,
     /// The source has failed as a whole.
     is_cut_off: bool,
+    /// The number of shards that the lake knows is to be replaced, once.
+    reshard: bool,
     lake: Option<&'a mut Lake>,
 }
 
 impl Run<'_> {
+    /// Takes in what is new until the source ends or fails, or somebody asks to stop.
+    async fn take_in(&mut self, sources: &mut Sources) -> Result<()> {
+        let stop = self.stop;
+        tokio::select! {
+            ready = self.begin() => ready?,
+            () = stop.requested() => return Ok(()),
+        }
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while !stop.is_requested() && !self.is_cut_off {
+            let found = tokio::select! {
+                found = sources.next() => found,
+                () = stop.requested() => break,
+            };
+            match found {
+                Some(Found::Object(object)) => {
+                    let Some(object) = self.sift(object) else {
+                        if self.known.len() >= DISPOSED {
+                            self.dispose_known().await;
+                        }
+                        continue;
+                    };
+                    bytes += object.size;
+                    batch.push(object);
+                    if bytes >= self.options.commit_bytes || batch.len() >= COMMIT_OBJECTS {
+                        self.commit_batch(std::mem::take(&mut batch)).await?;
+                        bytes = 0;
+                    }
+                }
+                Some(Found::Skipped(skipped)) => {
+                    self.progress.skipped(&skipped);
+                    self.summary.skip(&skipped);
+                }
+                Some(Found::Unreadable(failure)) => self.summary.fail(failure),
+                None => {
+                    self.commit_batch(std::mem::take(&mut batch)).await?;
+                    self.dispose_known().await;
+                    return self.leave_cursor(sources).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self) -> Result<()> {
+        self.check_shards().await?;
+        self.prepare().await
+    }
+
+    /// Makes sure that the lake knows the source by as many shards as this run is one of. Each shard commits for itself
+    /// and hears nothing of the others: two ways to share the source out would take it in twice.
+    async fn check_shards(&mut self) -> Result<()> {
+        let Some(lake) = &self.lake else { return Ok(()) };
+        let name = format!("shards/{}.json", source_id(self.options.log_bucket.as_deref(), None));
+        let shards = self.options.shard.map_or(1, |(_, of)| of);
+        let ours = serde_json::to_vec(&Shards { shards }).map_err(|e| {
+            Error::new(ErrorKind::Internal, "cannot write the number of shards").with_source(e)
+        })?;
+        let mut note = lake.read_state(&name).await?;
+        if note.is_none() && !lake.create_state(&name, ours.clone()).await? {
+            // Another process was faster.
+            note = lake.read_state(&name).await?;
+        }
+        match note.map(|note| serde_json::from_slice::<Shards>(&note)) {
+            None => {}
+            Some(Ok(known)) if known.shards == shards => {}
+            Some(Ok(known)) if !self.reshard => return Err(other_shards(known.shards, shards)),
+            // To be replaced, or torn.
+            Some(_) => lake.write_state(&name, ours).await?,
+        }
+        self.reshard = false;
+        Ok(())
+    }
+
     async fn prepare(&mut self) -> Result<()> {
         if let Some(lake) = &mut self.lake {
             let recovery = lake.recover().await?;
@@ -280,7 +402,7 @@ impl Run<'_> {
         if self.ledger.contains(bucket, &object.key, etag) {
             self.summary.known_objects += 1;
             if self.remote.as_ref().is_some_and(|remote| remote.disposes()) {
-                self.known.push(object.key);
+                self.known.push(object);
             }
             return None;
         }
@@ -342,8 +464,8 @@ impl Run<'_> {
                 Ok(done) => done,
                 Err(Trouble::Object(at, failure)) => {
                     self.discard(&parts).await?;
-                    objects.remove(at);
-                    self.summary.fail(failure);
+                    let object = objects.remove(at);
+                    self.give_up(&object, failure);
                     continue;
                 }
                 Err(Trouble::Stopped) => return self.discard(&parts).await,
@@ -353,6 +475,12 @@ impl Run<'_> {
                     return Err(error);
                 }
             };
+            if !done.objects.is_empty()
+                && let Err(e) = self.check_shards().await
+            {
+                let _ = self.discard(&parts).await;
+                return Err(e);
+            }
             if let (Some(lake), Some(attempt)) = (&mut self.lake, &attempt)
                 && !done.objects.is_empty()
             {
@@ -361,6 +489,7 @@ impl Run<'_> {
                     Err(e) if e.kind() == ErrorKind::Conflict => {
                         self.discard(&parts).await?;
                         conflicts += 1;
+                        self.summary.retries += 1;
                         if conflicts == MAX_CONFLICTS {
                             return Err(e.with_hint(
                                 "other runs keep committing to this lake: run again when they are done",
@@ -377,37 +506,44 @@ impl Run<'_> {
                 }
             }
             self.account(done, &objects);
-            return self.dispose(&objects).await;
+            self.dispose(&objects).await;
+            return Ok(());
         }
     }
 
     /// Deletes or moves what is in the lake now, where that was asked for.
-    async fn dispose(&mut self, objects: &[LogObject]) -> Result<()> {
-        let Some(remote) = self.remote.clone().filter(|remote| remote.disposes() && self.lake.is_some())
-        else {
-            return Ok(());
-        };
-        let is_in = |object: &&LogObject| {
-            let etag = object.etag.as_deref().unwrap_or_default();
-            self.ledger.contains(self.options.log_bucket.as_deref(), &object.key, etag)
-        };
-        let keys: Vec<String> = objects.iter().filter(is_in).map(|object| object.key.clone()).collect();
-        self.dispose_of(remote, &keys).await;
-        Ok(())
+    async fn dispose(&mut self, objects: &[LogObject]) {
+        for objects in objects.chunks(DISPOSED) {
+            let is_in = |object: &&LogObject| {
+                let etag = object.etag.as_deref().unwrap_or_default();
+                self.ledger.contains(self.options.log_bucket.as_deref(), &object.key, etag)
+            };
+            let disposes = self.remote.as_ref().is_some_and(|remote| remote.disposes());
+            let taken: Vec<LogObject> = objects.iter().filter(|_| disposes).filter(is_in).cloned().collect();
+            self.dispose_of(&taken).await;
+        }
     }
 
     /// The same for what earlier runs took in and did not come to dispose of.
     async fn dispose_known(&mut self) {
-        let keys = std::mem::take(&mut self.known);
-        if let Some(remote) = self.remote.clone().filter(|_| !keys.is_empty() && self.lake.is_some()) {
-            self.dispose_of(remote, &keys).await;
+        let known = std::mem::take(&mut self.known);
+        for objects in known.chunks(DISPOSED) {
+            self.dispose_of(objects).await;
         }
     }
 
-    async fn dispose_of(&mut self, remote: Arc<dyn Remote>, keys: &[String]) {
-        let failures = remote.dispose(keys).await;
-        self.summary.disposed_objects += (keys.len() - failures.len().min(keys.len())) as u64;
-        failures.into_iter().for_each(|failure| self.summary.fail(failure));
+    /// The next run goes on with what is not disposed of, since it is known.
+    async fn dispose_of(&mut self, objects: &[LogObject]) {
+        let Some(remote) = self.remote.clone() else { return };
+        if objects.is_empty() || self.lake.is_none() || self.is_cut_off {
+            return;
+        }
+        let disposed = tokio::select! {
+            disposed = remote.dispose(objects) => disposed,
+            () = self.stop.requested() => return,
+        };
+        self.is_cut_off |= disposed.failures.iter().any(|failure| failure.class.ends_the_run());
+        self.summary.dispose(disposed);
     }
 
     /// Leaves for the next run what this one saw, when all of it is in the lake.
@@ -428,7 +564,7 @@ impl Run<'_> {
     }
 
     fn account(&mut self, done: work::Done, objects: &[LogObject]) {
-        let summary = &mut self.summary;
+        let summary = &mut *self.summary;
         for row in &done.objects {
             if let Some(bucket) = self.options.log_bucket.as_deref()
                 && self.ledger.is_other_version(bucket, &row.key, &row.etag)
@@ -452,17 +588,28 @@ impl Run<'_> {
         summary.bytes_out += done.parts.iter().map(|p| p.size_bytes).sum::<u64>();
         summary.known_objects += done.known;
         self.is_cut_off |= done.is_cut_off;
-        for (at, failure) in done.failures {
-            if failure.class.is_left_over() && objects[at].place == Place::Remote {
-                self.left_over.push(objects[at].clone());
-            }
-            summary.fail(failure);
-        }
         for (quirk, count) in Quirk::ALL.into_iter().zip(done.quirks) {
             if count > 0 {
                 *summary.quirks.entry(quirk.name()).or_default() += count;
             }
         }
+        for (at, failure) in done.failures {
+            self.give_up(&objects[at], failure);
+        }
+    }
+
+    /// Counts an object that could not be read, and leaves it over where the next run has to ask for it.
+    fn give_up(&mut self, object: &LogObject, failure: Failure) {
+        let is_left_over = failure.class.is_left_over() && object.place == Place::Remote;
+        if is_left_over && self.left_over.len() <= LEFT_OVER {
+            let mut object = object.clone();
+            if failure.class == FailureClass::Changed {
+                // What it is now is for the next run to find out.
+                object.etag = None;
+            }
+            self.left_over.push(object);
+        }
+        self.summary.fail(failure);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Log objects that are seen again with other content: the lines the lake has of them already.
 //!
 //! S3 itself never writes a log object twice, but people copy, compress and repair. A new version is taken in like any
-//! object; what it shares with the earlier one is removed as duplicates.
+//! object; what it shares with the earlier one is removed as duplicates, but for lines that the lake has from yet
+//! another log object: those are left to compaction.
 
 use datafusion::logical_expr::{col, lit};
 use datafusion::prelude::SessionContext;

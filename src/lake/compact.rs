@@ -28,6 +28,7 @@ use std::sync::Arc;
 use super::commit::MAINTENANCE;
 use super::encode::{PartWriter, partition_value, write_part};
 use super::intent::Change;
+use super::maintain::Described;
 use super::{Files, Lake, PartFile, Table, store_error, task_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Field;
@@ -203,15 +204,9 @@ impl Lake {
         options: &CompactOptions,
     ) -> Result<(Vec<PartFile>, Removed), (Vec<PartFile>, Error)> {
         let mut writer = DayWriter {
-            dir: self.table_dir(Table::AccessLogs),
-            event_date: day.event_date,
             target_bytes: options.target_bytes,
-            durable: self.is_local(),
             dry_run: options.dry_run,
-            waiting: Vec::new(),
-            waiting_bytes: 0,
-            open: None,
-            parts: Vec::new(),
+            ..DayWriter::new(self.table_dir(Table::AccessLogs), day.event_date, self.is_local())
         };
         let mut twins = Twins::default();
         match self.rewrite_into(day, options, &mut writer, &mut twins).await {
@@ -300,12 +295,8 @@ impl Lake {
     }
 
     /// All rows of a file of `log_objects` or `rejects`.
-    async fn side_rows(&self, table: Table, file: &super::maintain::Described) -> Result<RecordBatch> {
-        let Some(object) = &file.object else {
-            return Err(Error::new(ErrorKind::Lake, "the path of a Parquet file leads nowhere")
-                .with_context("table", table.name())
-                .with_context("path", file.path.as_str()));
-        };
+    async fn side_rows(&self, table: Table, file: &Described) -> Result<RecordBatch> {
+        let object = file.object()?;
         let local = self.site.fetch(object).await?;
         let name = self.site.name(object);
         let read = move || {
@@ -392,7 +383,7 @@ pub(super) fn event_date(path: &str) -> Option<Option<i32>> {
 }
 
 /// A batch with the very types that files have.
-fn as_written(batch: &RecordBatch, table: Table) -> Result<RecordBatch> {
+pub(super) fn as_written(batch: &RecordBatch, table: Table) -> Result<RecordBatch> {
     let failed = |e| store_error("read the table", table.name(), e);
     let schema = table.file_schema();
     let columns = schema.fields().iter().map(|field| {
@@ -540,7 +531,7 @@ fn object_of(batch: &RecordBatch, row: usize) -> Result<Object> {
 }
 
 /// Writes the rows of a day, in order, into part files of the wanted size.
-struct DayWriter {
+pub(super) struct DayWriter {
     dir: std::path::PathBuf,
     event_date: Option<i32>,
     target_bytes: u64,
@@ -553,7 +544,26 @@ struct DayWriter {
 }
 
 impl DayWriter {
-    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+    /// A writer of one file, whatever its size.
+    pub(super) fn new(dir: std::path::PathBuf, event_date: Option<i32>, durable: bool) -> Self {
+        Self {
+            dir,
+            event_date,
+            target_bytes: u64::MAX,
+            durable,
+            dry_run: false,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            open: None,
+            parts: Vec::new(),
+        }
+    }
+
+    pub(super) fn into_parts(self) -> Vec<PartFile> {
+        self.parts
+    }
+
+    pub(super) fn push(&mut self, batch: RecordBatch) -> Result<()> {
         if self.dry_run || batch.num_rows() == 0 {
             return Ok(());
         }
@@ -591,7 +601,7 @@ impl DayWriter {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<()> {
+    pub(super) fn finish(&mut self) -> Result<()> {
         self.write()?;
         if let Some(writer) = self.open.take() {
             self.parts.push(writer.finish()?);

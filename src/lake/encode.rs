@@ -21,6 +21,7 @@ use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnDescPtr;
 use serde_json::{Map, Value, json};
+use twox_hash::XxHash3_128;
 
 use super::column::{ColumnEncoder, Layout, Scratch, ZSTD_LEVEL};
 use super::{PartFile, Table};
@@ -209,8 +210,17 @@ pub fn write_part(
     writer.finish()
 }
 
-/// Rows of a side table as a Parquet file, and its Delta statistics. Such tables are small: all is in memory.
-pub(super) fn encode_side(rows: &RecordBatch) -> Result<(Vec<u8>, String)> {
+/// A Parquet file in memory.
+pub(super) struct EncodedSide {
+    pub(super) content: Vec<u8>,
+    /// Delta statistics as JSON.
+    pub(super) stats: String,
+    /// See [`content_hash`].
+    pub(super) hash: String,
+}
+
+/// Rows of a side table as a Parquet file. Such tables are small: all is in memory.
+pub(super) fn encode_side(rows: &RecordBatch) -> Result<EncodedSide> {
     let failed = |e: ParquetError| {
         Error::new(ErrorKind::Internal, "rows of a side table cannot be written as Parquet").with_source(e)
     };
@@ -219,7 +229,8 @@ pub(super) fn encode_side(rows: &RecordBatch) -> Result<(Vec<u8>, String)> {
         ArrowWriter::try_new(&mut content, rows.schema(), Some(plain_properties())).map_err(failed)?;
     writer.write(rows).map_err(failed)?;
     let metadata = writer.close().map_err(failed)?;
-    Ok((content, delta_stats(&metadata).to_string()))
+    let hash = content_hash(XxHash3_128::oneshot(&content));
+    Ok(EncodedSide { content, stats: delta_stats(&metadata).to_string(), hash })
 }
 
 /// A Parquet file in the making, under a temporary name: gone unless it is finished.
@@ -237,7 +248,30 @@ pub struct PartWriter {
     durable: bool,
 }
 
-type Out = BufWriter<Arc<File>>;
+type Out = BufWriter<Hashed>;
+
+/// A file, and the hash of what was written to it.
+struct Hashed {
+    file: Arc<File>,
+    hash: XxHash3_128,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = (&*self.file).write(bytes)?;
+        self.hash.write(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The hash of a whole file as it is noted beside it: XXH3, 128 bits, in hexadecimal.
+pub(super) fn content_hash(hash: u128) -> String {
+    format!("{hash:032x}")
+}
 
 enum Writer {
     /// Row groups encoded here.
@@ -270,7 +304,8 @@ impl PartWriter {
         let folder = temporary.parent().unwrap_or(table_dir);
         std::fs::create_dir_all(folder).map_err(|e| Error::io("create folder", folder, e))?;
         let file = Arc::new(File::create(&temporary).map_err(|e| Error::io("create", &temporary, e))?);
-        let out = BufWriter::with_capacity(64 << 10, Arc::clone(&file));
+        let hashed = Hashed { file: Arc::clone(&file), hash: XxHash3_128::new() };
+        let out = BufWriter::with_capacity(64 << 10, hashed);
         let writer = Writer::new(out, table).map_err(|e| parquet_error(&temporary, e))?;
         let table_dir = table_dir.to_owned();
         Ok(Self { table, event_date, table_dir, path, temporary, file, writer: Some(writer), durable })
@@ -301,7 +336,7 @@ impl PartWriter {
         let Some(writer) = self.writer.take() else {
             return Err(Error::new(ErrorKind::Internal, "a part file was finished twice"));
         };
-        let metadata = writer.finish().map_err(|e| parquet_error(&self.temporary, e))?;
+        let (metadata, hash) = writer.finish().map_err(|e| parquet_error(&self.temporary, e))?;
         let finished = self.table_dir.join(&self.path);
         if self.durable {
             self.file.sync_all().map_err(|e| Error::io("sync", &self.temporary, e))?;
@@ -322,6 +357,7 @@ impl PartWriter {
             size_bytes,
             rows: metadata.file_metadata().num_rows().max(0) as u64,
             stats: delta_stats(&metadata).to_string(),
+            hash: Some(content_hash(hash)),
         })
     }
 }
@@ -336,18 +372,15 @@ impl Writer {
         Ok(Writer::AccessLogs(SerializedFileWriter::new(out, schema.root_schema_ptr(), properties.into())?))
     }
 
-    fn finish(self) -> Result<ParquetMetaData, ParquetError> {
+    /// Ends the file; what its footer says, and the hash of its bytes.
+    fn finish(self) -> Result<(ParquetMetaData, u128), ParquetError> {
+        let hash = |out: &mut Out| -> std::io::Result<u128> {
+            out.flush()?;
+            Ok(out.get_ref().hash.finish_128())
+        };
         match self {
-            Writer::AccessLogs(mut writer) => {
-                let metadata = writer.finish()?;
-                writer.inner_mut().flush()?;
-                Ok(metadata)
-            }
-            Writer::Other(mut writer) => {
-                let metadata = writer.finish()?;
-                writer.inner_mut().flush()?;
-                Ok(metadata)
-            }
+            Writer::AccessLogs(mut writer) => Ok((writer.finish()?, hash(writer.inner_mut())?)),
+            Writer::Other(mut writer) => Ok((writer.finish()?, hash(writer.inner_mut())?)),
         }
     }
 }

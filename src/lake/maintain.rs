@@ -19,6 +19,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
 
 use super::delta::{Referenced, loaded, log_entry, referenced};
+use super::parts::HASH_TAG;
 use super::{Files, Lake, Status, Table, TableName, TableStatus, Vacuumed};
 use super::{store_error, task_error};
 use crate::error::{Error, ErrorKind, Result};
@@ -51,6 +52,19 @@ pub(super) struct Described {
     pub(super) path: String,
     pub(super) bytes: u64,
     pub(super) rows: Option<u64>,
+    /// Of its bytes, when it was written by a version that noted it.
+    pub(super) hash: Option<String>,
+}
+
+impl Described {
+    /// Where the file is.
+    pub(super) fn object(&self) -> Result<&ObjectPath> {
+        self.object.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Lake, "the path of a Parquet file leads nowhere")
+                .with_context("table", self.table.as_str())
+                .with_context("path", self.path.as_str())
+        })
+    }
 }
 
 /// The part of a file's Delta statistics that says when its records are from.
@@ -230,12 +244,7 @@ impl Lake {
 
     /// Rows of a Parquet file according to itself.
     async fn rows_of(&self, file: Described) -> Result<u64> {
-        let Some(object) = &file.object else {
-            return Err(Error::new(ErrorKind::Lake, "the path of a Parquet file leads nowhere")
-                .with_context("table", file.table)
-                .with_context("path", file.path));
-        };
-        let local = self.site.fetch(object).await?;
+        let local = self.site.fetch(file.object()?).await?;
         tokio::task::spawn_blocking(move || footer_rows(local.path())).await.map_err(task_error)?
     }
 
@@ -249,6 +258,7 @@ impl Lake {
                 path,
                 bytes: u64::try_from(file.size()).unwrap_or(0),
                 rows: file.num_records().map(|rows| rows as u64),
+                hash: noted_hash(&file),
             }
         };
         let state = loaded(self.site.as_ref(), table, delta)?;
@@ -284,6 +294,12 @@ impl Lake {
         };
         Ok(value(0).zip(value(1)))
     }
+}
+
+/// The hash of a file's bytes as the Delta log has it.
+#[expect(deprecated, reason = "nothing else tells the tags of a file")]
+fn noted_hash(file: &LogicalFileView) -> Option<String> {
+    file.add_action().tags?.remove(HASH_TAG)?
 }
 
 fn bound(values: &HashMap<String, serde_json::Value>) -> Option<i64> {

@@ -11,7 +11,7 @@
 //! [`schema`] says what the tables hold, [`encode`] turns batches into Parquet files, [`commit`] makes files
 //! visible (nothing lost, nothing twice), [`open`] finds or creates a lake, [`ledger`] tells what was taken in,
 //! [`side`] keeps the tables of others beside the three, [`state`] their small notes, [`compact`], [`expire`],
-//! [`maintain`] and [`verify`] look after everything. The lake knows nothing of log lines, of sources or of queries: it is given [`PartFile`]s and
+//! [`repair`], [`maintain`] and [`verify`] look after everything. The lake knows nothing of log lines, of sources or of queries: it is given [`PartFile`]s and
 //! gives table providers.
 //!
 //! A lake lies in a folder or in a bucket: `place` is the only module that asks which. Everything but flushing,
@@ -32,6 +32,7 @@ pub mod open;
 mod parts;
 mod place;
 mod remote;
+pub mod repair;
 pub mod schema;
 pub mod side;
 pub mod state;
@@ -54,6 +55,7 @@ pub use self::expire::Expired;
 pub use self::ledger::Ledger;
 pub use self::place::Place;
 use self::place::Site;
+pub use self::repair::Incomplete;
 pub use self::schema::Table;
 pub use self::side::SideTable;
 use crate::error::{Error, ErrorKind, io_hint, io_kind};
@@ -118,6 +120,9 @@ pub struct PartFile {
     pub rows: u64,
     /// Delta statistics as JSON: `numRecords`, `minValues`, `maxValues`, `nullCount`.
     pub stats: String,
+    /// XXH3 of the file's bytes, 128 bits in hexadecimal, for `verify`; `None` in intents of older versions.
+    #[serde(default)]
+    pub hash: Option<String>,
 }
 
 /// One try of one source to commit one commit batch.

@@ -12,6 +12,9 @@ use super::encode::partition_value;
 use super::{Lake, PartFile, Table, store_error};
 use crate::error::{Error, ErrorKind, Result};
 
+/// The tag of a file in the Delta log that holds the hash of its bytes.
+pub(super) const HASH_TAG: &str = "s3trail.xxh3";
+
 /// Files looked for at a time.
 const LOOKS_AT_ONCE: usize = 16;
 
@@ -75,7 +78,8 @@ pub(super) fn part_location(part: &PartFile) -> Result<ObjectPath> {
 pub(super) fn add_action(part: &PartFile, written_ms: i64) -> Result<Add> {
     let date = part.event_date.map(|date| partition_value(Some(date)));
     let partitions = part.table.partition_columns().iter().map(|name| ((*name).to_owned(), date.clone()));
-    add_file(&part.path, part.size_bytes, &part.stats, partitions.collect(), written_ms)
+    let hash = part.hash.as_deref();
+    add_file(&part.path, part.size_bytes, &part.stats, hash, partitions.collect(), written_ms)
 }
 
 /// The Delta log's word for a new file.
@@ -83,6 +87,7 @@ pub(super) fn add_file(
     path: &str,
     bytes: u64,
     stats: &str,
+    hash: Option<&str>,
     partition_values: HashMap<String, Option<String>>,
     written_ms: i64,
 ) -> Result<Add> {
@@ -96,7 +101,7 @@ pub(super) fn add_file(
         modification_time: written_ms,
         data_change: true,
         stats: Some(stats.to_owned()),
-        tags: None,
+        tags: hash.map(|hash| HashMap::from([(HASH_TAG.to_owned(), Some(hash.to_owned()))])),
         deletion_vector: None,
         base_row_id: None,
         default_row_commit_version: None,

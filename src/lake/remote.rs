@@ -402,6 +402,7 @@ mod tests {
             size_bytes: content.len() as u64,
             rows: 0,
             stats: String::new(),
+            hash: None,
         };
         std::fs::create_dir_all(remote.table_dir(table)).unwrap();
         std::fs::write(remote.staged(&part), content).unwrap();

@@ -21,7 +21,7 @@ use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode};
 
 use super::commit::ROUNDS;
 use super::delta::{self, Append, load_any, loaded};
-use super::encode::encode_side;
+use super::encode::{EncodedSide, encode_side};
 use super::parts::add_file;
 use super::schema::Definition;
 use super::{Lake, OWN_FOLDER, Table, store_error};
@@ -67,10 +67,10 @@ impl Lake {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        let (content, stats) = encode_side(&rows)?;
+        let EncodedSide { content, stats, hash } = encode_side(&rows)?;
         let path = format!("part-{}.parquet", uuid::Uuid::new_v4());
         let written_ms = Utc::now().timestamp_millis();
-        let add = add_file(&path, content.len() as u64, &stats, HashMap::new(), written_ms)?;
+        let add = add_file(&path, content.len() as u64, &stats, Some(&hash), HashMap::new(), written_ms)?;
 
         let mut delta = self.make_side(&definition).await?;
         let object = ObjectPath::from_iter([side.name, path.as_str()]);

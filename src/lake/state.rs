@@ -4,7 +4,7 @@
 //! nothing that the tables do not: whoever loses one must do without. What they mean is known to those who write them.
 
 use object_store::path::Path as ObjectPath;
-use object_store::{Error as StoreError, ObjectStoreExt};
+use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode};
 
 use super::{Lake, OWN_FOLDER, store_error};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,11 +19,27 @@ impl Lake {
     /// [`ErrorKind::Internal`] when the name is unfit, [`ErrorKind::Io`] when the operating system or the store
     /// refuses; then there is the old content or the new one.
     pub async fn write_state(&self, name: &str, content: Vec<u8>) -> Result<()> {
+        self.put_state(name, content, PutMode::Overwrite).await.map(drop)
+    }
+
+    /// The same, unless something is kept under the name already: then it stays, and the answer is false.
+    ///
+    /// # Errors
+    /// As [`Lake::write_state`].
+    pub async fn create_state(&self, name: &str, content: Vec<u8>) -> Result<bool> {
+        self.put_state(name, content, PutMode::Create).await
+    }
+
+    async fn put_state(&self, name: &str, content: Vec<u8>, mode: PutMode) -> Result<bool> {
         let object = location(name)?;
-        let put = self.site.store().put(&object, content.into()).await;
-        put.map_err(|e| store_error("write to the lake", self.site.name(&object), e))?;
+        match self.site.store().put_opts(&object, content.into(), mode.into()).await {
+            Ok(_) => {}
+            Err(StoreError::AlreadyExists { .. }) => return Ok(false),
+            Err(e) => return Err(store_error("write to the lake", self.site.name(&object), e)),
+        }
         self.site.flush(vec![object.clone()]).await?;
-        self.site.flush_folders(object.parent().unwrap_or_default()).await
+        self.site.flush_folders(object.parent().unwrap_or_default()).await?;
+        Ok(true)
     }
 
     /// What was kept under a name; `None` when nothing was.
@@ -68,6 +84,8 @@ mod tests {
                 lake.write_state(name, content.into()).await.unwrap();
                 assert_eq!(lake.read_state(name).await.unwrap(), Some(content.into()));
             }
+            assert!(!lake.create_state(name, "third".into()).await.unwrap());
+            assert!(lake.create_state("shards/local.json", "new".into()).await.unwrap());
             lake.vacuum(std::time::Duration::ZERO, false).await.unwrap();
             assert!(ground.open().await.read_state(name).await.unwrap().is_some());
             for unfit in

@@ -248,6 +248,7 @@ pub(super) fn part(
         size_bytes: file.metadata().unwrap().len(),
         rows: rows as u64,
         stats: json!({"numRecords": rows, "nullCount": {"time": rows}}).to_string(),
+        hash: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Names of files and log objects go into sentences here, escaped: strangers chose some of them.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -12,9 +13,10 @@ use arrow::datatypes::{DataType, Int64Type};
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use twox_hash::XxHash3_128;
 
 use super::commit::MAINTENANCE;
-use super::encode::partition_value;
+use super::encode::{content_hash, partition_value};
 use super::maintain::Described;
 use super::{Lake, Table, Verification, store_error, task_error};
 use crate::error::{Error, ErrorKind, Result, escape_line};
@@ -86,7 +88,7 @@ impl Lake {
     }
 
     /// Reads a file from end to end. The number of its rows, or what is wrong with it.
-    async fn check(&self, file: Described) -> (u64, Result<u64, String>) {
+    pub(super) async fn check(&self, file: Described) -> (u64, Result<u64, String>) {
         let bytes = file.bytes;
         let Some(object) = &file.object else {
             let path = escape_line(&file.path);
@@ -165,13 +167,27 @@ impl Lake {
             format!("Log object {object} was taken in {times} times.")
         })?;
 
+        let counts = self.disagreements(Some(limit)).await?;
+        list(&mut problems, &self.sql(&counts).await?, |object, [records, logs, rejects, lines]| {
+            format!(
+                "Log object {object}: the ledger has {records} records and {rejects} rejects, access_logs has \
+                 {logs} rows and rejects has {lines}."
+            )
+        })?;
+        Ok((u64::try_from(log_objects).unwrap_or(0), problems))
+    }
+
+    /// The question for the log objects of which the tables and the ledger do not say the same: bucket, key, records and
+    /// rejects by the ledger, each followed by what is there.
+    pub(super) async fn disagreements(&self, limit: Option<usize>) -> Result<String> {
         // Of log objects with records from before that day, some or all may be gone.
         let expired = match self.expired_before().await? {
             Some(day) => format!("DATE '{}'", partition_value(Some(day))),
             None => "NULL".to_owned(),
         };
+        let limit = limit.map_or_else(String::new, |limit| format!("LIMIT {limit}"));
         // One key may have several rows in the ledger, with different etags, so it is the sums that must agree.
-        let counts = format!(
+        Ok(format!(
             "SELECT log_bucket, log_key, sum(a) AS w, sum(b) AS x, sum(c) AS y, sum(d) AS z FROM (
                  SELECT log_bucket, log_key, records AS a, 0 AS b, rejects AS c, 0 AS d, first_time FROM log_objects
                  UNION ALL
@@ -184,15 +200,8 @@ impl Lake {
              GROUP BY log_bucket, log_key
              HAVING sum(c) <> sum(d) OR sum(a) < sum(b)
                  OR sum(a) > sum(b) AND coalesce(min(first_time) >= {expired}, true)
-             ORDER BY log_bucket, log_key LIMIT {limit}"
-        );
-        list(&mut problems, &self.sql(&counts).await?, |object, [records, logs, rejects, lines]| {
-            format!(
-                "Log object {object}: the ledger has {records} records and {rejects} rejects, access_logs has \
-                 {logs} rows and rejects has {lines}."
-            )
-        })?;
-        Ok((u64::try_from(log_objects).unwrap_or(0), problems))
+             ORDER BY log_bucket, log_key {limit}"
+        ))
     }
 
     pub(super) async fn sql(&self, query: &str) -> Result<Vec<RecordBatch>> {
@@ -237,7 +246,7 @@ fn list(
     Ok(())
 }
 
-fn text(column: &ArrayRef) -> Result<ArrayRef> {
+pub(super) fn text(column: &ArrayRef) -> Result<ArrayRef> {
     cast(column, &DataType::Utf8)
         .map_err(|e| Error::new(ErrorKind::Internal, "a text column holds no text").with_source(e))
 }
@@ -251,6 +260,14 @@ fn check_file(name: &str, path: &Path, file: &Described) -> Result<u64, String> 
     if found != file.bytes {
         return Err(format!("{name} has {found} bytes and should have {}.", file.bytes));
     }
+    // A flipped bit in text or in a number is still text and a number: only the hash tells.
+    if let Some(written) = &file.hash {
+        match hash_of(path) {
+            Ok(found) if found == *written => {}
+            Ok(_) => return Err(format!("{name} is damaged: its bytes are not those that were written.")),
+            Err(e) => return Err(format!("{name} cannot be read: {e}.")),
+        }
+    }
     // Damaged pages have made decoders panic before; that too is an answer.
     let rows = match catch_unwind(AssertUnwindSafe(|| read_rows(path))) {
         Ok(Ok(rows)) => rows,
@@ -260,6 +277,20 @@ fn check_file(name: &str, path: &Path, file: &Described) -> Result<u64, String> 
     match file.rows {
         Some(stated) if stated != rows => Err(format!("{name} has {rows} rows and should have {stated}.")),
         _ => Ok(rows),
+    }
+}
+
+fn hash_of(path: &Path) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let mut hash = XxHash3_128::new();
+    let mut bytes = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut bytes) {
+            Ok(0) => return Ok(content_hash(hash.finish_128())),
+            Ok(read) => hash.write(&bytes[..read]),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
     }
 }
 

@@ -182,7 +182,8 @@ mod tests {
     fn folders_that_are_no_date() {
         for folder in ["a/b/c/d/ééé/ééé/", "//////", "a/b/c/////", "1/r/b/2026/03/é1/", "é/é/é/é/é/é/"]
         {
-            let info = read_key(&format!("{folder}2026-03-01-10-20-30-0123456789ABCDEF"));
+            let key = format!("{folder}2026-03-01-10-20-30-0123456789ABCDEF");
+            let info = read_key(&key);
             assert_eq!((info.layout, info.source_bucket), (Layout::Simple, None), "{folder}");
         }
     }

@@ -25,6 +25,10 @@ pub use options::{AfterCommit, SourceOptions};
 
 use crate::error::Error;
 
+/// Objects that are left over by name for the next run, at most. Where more could not be read, everything is listed
+/// again.
+pub const LEFT_OVER: usize = 10_000;
+
 /// One log object to take in.
 #[derive(Debug, Clone)]
 pub struct LogObject {
@@ -36,7 +40,8 @@ pub struct LogObject {
     pub size: u64,
     /// When it was last changed.
     pub modified: Option<SystemTime>,
-    /// Its etag without quotes; `None` for local files, whose content is hashed instead.
+    /// Its etag without quotes, empty where the server gives none; `None` for local files, whose content is hashed
+    /// instead, and for what is left over and had other content than the listing said.
     pub etag: Option<String>,
 }
 
@@ -101,6 +106,8 @@ pub enum FailureClass {
     Credentials,
     /// The server could not be reached.
     Unreachable,
+    /// It is larger than what is read from a bucket.
+    TooLarge,
     /// It could be read but is no text: damaged, or something else.
     Damaged,
     /// Any other refusal.
@@ -120,6 +127,7 @@ impl FailureClass {
             FailureClass::Throttled => "throttled",
             FailureClass::Credentials => "credentials",
             FailureClass::Unreachable => "unreachable",
+            FailureClass::TooLarge => "too-large",
             FailureClass::Damaged => "damaged",
             FailureClass::Refused => "refused",
         }
@@ -130,10 +138,9 @@ impl FailureClass {
         matches!(self, FailureClass::Credentials | FailureClass::Unreachable)
     }
 
-    /// Whether the next run has to ask for the object again: not for what is gone, nor for what the next listing shows
-    /// with other content.
+    /// Whether the next run has to ask for the object again: not for what is gone. The next listing need not show it.
     pub const fn is_left_over(self) -> bool {
-        !matches!(self, FailureClass::Vanished | FailureClass::Changed)
+        !matches!(self, FailureClass::Vanished)
     }
 }
 
@@ -154,6 +161,17 @@ impl Failure {
     }
 }
 
+/// What became of objects that were to be deleted or moved.
+#[derive(Debug, Default)]
+pub struct Disposed {
+    /// How many are gone from where they were.
+    pub done: u64,
+    /// How many are still there.
+    pub failed: u64,
+    /// Why; one reason may be that of many.
+    pub failures: Vec<Failure>,
+}
+
 /// Log objects in a bucket.
 pub trait Remote: std::fmt::Debug + Send + Sync {
     /// The URL of the object with that key, for people.
@@ -172,8 +190,10 @@ pub trait Remote: std::fmt::Debug + Send + Sync {
     /// Whether [`Remote::dispose`] does anything.
     fn disposes(&self) -> bool;
 
-    /// Deletes or moves objects whose commit is visible, as the options say; those where that failed, with the reason.
-    fn dispose<'a>(&'a self, keys: &'a [String]) -> BoxFuture<'a, Vec<Failure>>;
+    /// Deletes or moves objects whose commit is visible, as the options say: each only as long as its etag is the one
+    /// that was taken in. A server that does not know If-Match for deletions, as Amazon's did not before September
+    /// 2025, may still delete what was written over it in that moment.
+    fn dispose<'a>(&'a self, objects: &'a [LogObject]) -> BoxFuture<'a, Disposed>;
 }
 
 /// The log objects that the words of a SOURCE name.
@@ -207,6 +227,15 @@ impl Sources {
             Sources::Files(_) => None,
             #[cfg(feature = "s3")]
             Sources::Bucket(listing) => Some(listing.remote()),
+        }
+    }
+
+    /// Whether nothing of a bucket was out of sight so far: false once part of its listing has failed.
+    pub fn is_whole(&self) -> bool {
+        match self {
+            Sources::Files(_) => true,
+            #[cfg(feature = "s3")]
+            Sources::Bucket(listing) => listing.is_whole(),
         }
     }
 

@@ -405,6 +405,30 @@ fn damage_is_named_by_verify() {
     assert!(stdout(&output).contains(name), "{}", stdout(&output));
 }
 
+/// Bits that still decode too: in text, in numbers, in what the footer says.
+#[test]
+fn a_flipped_bit_is_named_by_verify() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("lake");
+    let lake = place.to_str().unwrap();
+    answer(&["ingest", samples().join("2026-03-01").to_str().unwrap(), "--lake", lake]);
+    let folder = place.join("access_logs/event_date=2026-03-01");
+    let victim = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let bytes = fs::read(&victim).unwrap();
+    let name = victim.file_name().unwrap().to_str().unwrap();
+    for step in 0..12 {
+        let mut flipped = bytes.clone();
+        let at = bytes.len() * step / 12 + step;
+        flipped[at] ^= 1 << (step % 8);
+        fs::write(&victim, flipped).unwrap();
+        let output = s3trail(&["lake", "verify", "--lake", lake]);
+        assert_eq!(output.status.code(), Some(2), "byte {at}");
+        assert!(stdout(&output).contains(name), "byte {at}: {}", stdout(&output));
+    }
+    fs::write(&victim, bytes).unwrap();
+    assert!(answer(&["lake", "verify", "--lake", lake]).starts_with("sound"));
+}
+
 #[test]
 fn vacuum_takes_remains_only() {
     let dir = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -188,6 +189,8 @@ fn units_stop_well_and_have_little_power() {
             ("KillSignal", "SIGTERM"),
             ("TimeoutStopSec", "20"),
             ("DynamicUser", "yes"),
+            // Otherwise the two units would take the folder from each other.
+            ("User", "s3trail"),
             ("StateDirectory", "s3trail"),
             ("ProtectSystem", "strict"),
             ("ProtectHome", "yes"),
@@ -212,7 +215,9 @@ fn systemd_has_nothing_to_say() {
     let has_systemd =
         Command::new("systemd-analyze").arg("--version").output().is_ok_and(|o| o.status.success());
     if !has_systemd {
-        eprintln!("systemd_has_nothing_to_say skipped: there is no systemd-analyze");
+        // Past the test harness, which keeps what passing tests print to itself.
+        let _ =
+            writeln!(std::io::stderr(), "systemd_has_nothing_to_say skipped: there is no systemd-analyze");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -492,7 +497,8 @@ fn the_manifest_is_one_kubernetes_could_take() {
 /// API operations" and its Service Authorization Reference. Calls that need no permission have no actions.
 const CALLS: [(&str, &[&str]); 40] = [
     ("list_objects_v2", &["s3:ListBucket"]),
-    ("head_bucket", &["s3:ListBucket"]),
+    // It is asked for the Region only, which a refusal tells too.
+    ("head_bucket", &[]),
     ("list_buckets", &["s3:ListAllMyBuckets"]),
     ("get_object", &["s3:GetObject"]),
     ("head_object", &["s3:GetObject"]),

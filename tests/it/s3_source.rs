@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::common::{BUCKET as SOURCE, Spelled};
 use crate::s3::{FaultProxy, Faults, KeyFormat, S3Server};
+use crate::watch::wait_for;
 
 const LOGS: &str = "amzn-s3-demo-logs";
 const LAKE: &str = "amzn-s3-demo-lake";
@@ -26,6 +27,7 @@ mod class {
     pub const TRUNCATED: &str = "truncated";
     pub const CHECKSUM: &str = "checksum";
     pub const CREDENTIALS: &str = "credentials";
+    pub const CHANGED: &str = "changed";
 }
 
 /// A server with a bucket of log objects, and a folder for lakes.
@@ -161,7 +163,11 @@ impl World {
     }
 
     fn ingest_into(&self, lake: &str, rest: &[&str]) -> Took {
-        let source = format!("s3://{LOGS}/logs/");
+        self.ingest_from("logs/", lake, rest)
+    }
+
+    fn ingest_from(&self, prefix: &str, lake: &str, rest: &[&str]) -> Took {
+        let source = format!("s3://{LOGS}/{prefix}");
         let mut command = self.ingest_command(&self.server.endpoint(), &source, lake, rest);
         Took::of(&command.output().unwrap())
     }
@@ -283,7 +289,32 @@ fn repeated_and_changed_objects_are_counted_once() {
     let changed = world.ingest(&[]);
     assert_eq!((changed.objects(), changed.count("lines")), (1, 7));
     assert!(changed.stderr.contains(&key) || changed.summary.to_string().contains(&key), "{changed:#?}");
-    world.assert_holds(&world.lake(), 102);
+    // Lines of it that the lake has from its twin are found by compaction.
+    let lake = world.lake();
+    let compact = ["lake", "compact", "--open-days", "--lake", &lake];
+    assert!(world.command(&server.endpoint(), &compact).output().unwrap().status.success());
+    world.assert_holds(&lake, 102);
+    assert_eq!(world.ingest(&[]).objects(), 0);
+}
+
+/// Who began with a copy of the bucket and goes on with the bucket gets nothing twice.
+#[test]
+fn objects_that_were_taken_in_from_a_copy_are_known() {
+    let world = World::new();
+    let keys = world.deliver_daily(5);
+    let copy = world.dir.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    for key in &keys[..3] {
+        let name = key.strip_prefix("logs/").unwrap();
+        std::fs::write(copy.join(name), world.server.get(LOGS, key).unwrap()).unwrap();
+    }
+    let lake = world.lake();
+    let local = ["ingest", copy.to_str().unwrap(), "--lake", &lake, "--json", "--log-bucket", LOGS];
+    let took = Took::of(&world.command(&world.server.endpoint(), &local).output().unwrap());
+    assert_eq!((took.objects(), took.count("records")), (3, 3));
+    let bucket = world.ingest(&[]);
+    assert_eq!((bucket.objects(), bucket.count("records"), bucket.count("duplicates")), (5, 2, 3));
+    world.assert_holds(&lake, 5);
     assert_eq!(world.ingest(&[]).objects(), 0);
 }
 
@@ -402,8 +433,169 @@ fn shards_make_one_whole() {
     shares.extend(others.map(|child| wait(child).objects()));
     assert_eq!(shares.iter().sum::<u64>(), 60, "{shares:?}");
     assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
-    assert_eq!(world.ingest(&[]).objects(), 0, "the shards left nothing");
+    // By another number everything could be taken a second time.
+    for rest in [vec![], vec!["--shard", "1/2"]] {
+        let refused = world.ingest(&rest);
+        assert_eq!(refused.code, Some(2), "{refused:#?}");
+        assert!(refused.stderr.contains("3 shards") && refused.stderr.contains("--reshard"), "{refused:#?}");
+    }
+    assert_eq!(world.ingest(&["--reshard"]).objects(), 0, "the shards left nothing");
+    assert_eq!(world.ingest(&["--shard", "1/1"]).objects(), 0, "the only shard is the whole");
+    assert_eq!(world.ingest(&["--shard", "1/3"]).code, Some(2), "it is taken in as a whole now");
     world.assert_holds(&lake, 60);
+}
+
+#[test]
+fn a_run_that_fails_in_between_tells_what_it_committed() {
+    let world = World::new();
+    world.deliver_daily(200);
+    let lake = world.lake();
+    let source = format!("s3://{LOGS}/logs/");
+    let args = ["--commit-bytes", "3kB"];
+    let mut run = world.ingest_command(&world.server.endpoint(), &source, &lake, &args);
+    let child = run.spawn().unwrap();
+    let lake = std::path::Path::new(&lake);
+    let first = lake.join("access_logs/_delta_log/00000000000000000001.json");
+    wait_for("commit", || first.exists().then_some(()));
+    // Somebody goes over to two shards although this one still runs.
+    let folder = lake.join("_s3trail/shards");
+    let note = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(world.dir.path().join("note"), r#"{"shards":2}"#).unwrap();
+    std::fs::rename(world.dir.path().join("note"), note).unwrap();
+    let took = wait(child);
+    assert_eq!(took.code, Some(2), "{took:#?}");
+    assert!(took.stderr.contains("by 2 shards, and not by 1"), "{}", took.stderr);
+    let objects = took.count("objects");
+    assert!((1..200).contains(&objects) && took.count("commit_batches") > 0, "{took:#?}");
+    assert_eq!(objects + world.ingest(&["--reshard"]).objects(), 200);
+    world.assert_holds(&world.lake(), 200);
+}
+
+#[test]
+fn what_another_prefix_left_over_is_neither_read_nor_deleted() {
+    let world = World::new();
+    let server = &world.server;
+    let key = |prefix: &str| format!("{prefix}/{}-12-00-00-{:016X}", date(1), 1);
+    let (ours, theirs) = (world.deliver(key("x"), 1, 1), world.deliver(key("y"), 1, 1));
+    server.deny(LOGS, &theirs);
+    let lake = world.lake();
+    assert_eq!(world.ingest_from("y/", &lake, &[]).failures(class::DENIED), 1);
+    server.heal(LOGS);
+    let deleting = world.ingest_from("x/", &lake, &["--delete-after-commit", "--yes"]);
+    assert_eq!((deleting.objects(), deleting.count("disposed_objects")), (1, 1));
+    assert_eq!(server.keys(LOGS), [theirs], "{ours} is all that was asked for");
+    // Nor is it forgotten.
+    assert_eq!(world.ingest_from("y/", &lake, &[]).objects(), 1);
+    world.assert_holds(&lake, 2);
+}
+
+#[test]
+fn only_the_content_that_was_taken_in_is_deleted_or_moved() {
+    let world = World::new();
+    let server = &world.server;
+    let keys = world.deliver_daily(5);
+    for (n, how) in
+        [&["--delete-after-commit", "--yes"][..], &["--move-to", "done/", "--yes"]].iter().enumerate()
+    {
+        for (at, key) in keys.iter().enumerate() {
+            server.put(LOGS, key, world.lines(1 + at as u64, 1));
+        }
+        server.overwrite_after_get(LOGS, &keys[1], world.lines(2, 1));
+        let took = world.ingest(how);
+        assert_eq!((took.code, took.count("objects")), (Some(2), 5), "{took:#?}");
+        assert_eq!((took.count("disposed_objects"), took.count("undisposed_objects")), (4, 1), "{took:#?}");
+        assert_eq!(took.count("failed_objects"), 0, "{took:#?}");
+        assert!(took.stderr.contains(&keys[1]) && !took.stderr.contains("cannot read"), "{}", took.stderr);
+        let left: Vec<_> = server.keys(LOGS).into_iter().filter(|key| key.starts_with("logs/")).collect();
+        assert_eq!(left, [keys[1].clone()]);
+        // What was put over it is taken in like anything new.
+        let next = world.ingest(how);
+        assert_eq!((next.objects(), next.count("disposed_objects")), (1, 1));
+        world.assert_holds(&world.lake(), 6 * (n as u64 + 1));
+    }
+}
+
+#[test]
+fn what_cannot_be_deleted_is_counted_and_tried_again() {
+    let world = World::new();
+    let server = &world.server;
+    world.deliver_daily(10);
+    server.deny_action(LOGS, "DeleteObjects");
+    let delete = ["--delete-after-commit", "--yes"];
+    let refused = world.ingest(&delete);
+    assert_eq!((refused.code, refused.count("objects")), (Some(2), 10), "{refused:#?}");
+    assert_eq!((refused.count("disposed_objects"), refused.count("undisposed_objects")), (0, 10));
+    assert!(refused.stderr.contains("could not be deleted or moved"), "{}", refused.stderr);
+    server.allow_action(LOGS, "DeleteObjects");
+    let again = world.ingest(&[&delete[..], &["--full-scan"]].concat());
+    assert_eq!((again.objects(), again.count("disposed_objects")), (0, 10));
+    assert!(server.keys(LOGS).is_empty());
+}
+
+#[test]
+fn an_object_that_changes_while_it_is_read_is_taken_later() {
+    let world = World::new();
+    world.server.set_page_limit(5);
+    let keys = world.deliver_daily(30);
+    // Behind the first page of old ones, and long before the window of the second run.
+    world.server.overwrite_before_get(LOGS, &keys[14], world.lines(15, 2));
+    let first = world.ingest(&[]);
+    assert_eq!((first.code, first.count("objects")), (Some(2), 29), "{first:#?}");
+    assert_eq!(first.failures(class::CHANGED), 1);
+    let second = world.ingest(&[]);
+    assert_eq!((second.objects(), second.count("lines")), (1, 2));
+    assert_eq!(world.ingest(&[]).objects(), 0);
+    world.assert_holds(&world.lake(), 31);
+}
+
+#[test]
+fn a_busy_server_is_waited_for() {
+    let world = World::new();
+    world.deliver_daily(1);
+    // More often than the SDK asks.
+    world.server.slow_down_action(LOGS, "GetObject", 10);
+    let took = world.ingest(&[]);
+    assert_eq!(took.objects(), 1);
+    assert!(took.count("retries") >= 10, "{took:#?}");
+}
+
+#[test]
+fn a_source_that_cannot_be_seen_is_no_success() {
+    let world = World::new();
+    world.deliver_daily(3);
+    let page = || std::fs::read_to_string(world.dir.path().join("s3trail.prom")).unwrap();
+    world.server.expire_credentials_after(0);
+    let blind = world.ingest(&["--metrics", "s3trail.prom"]);
+    assert_eq!((blind.code, blind.summary["incomplete"].as_bool()), (Some(2), Some(true)), "{blind:#?}");
+    assert!(page().contains("s3trail_rounds_total{outcome=\"failed\"} 1\n"), "{}", page());
+    assert!(!page().contains("last_success"), "{}", page());
+    world.server.renew();
+    assert_eq!(world.ingest(&["--metrics", "s3trail.prom"]).objects(), 3);
+    assert!(page().contains("last_success"), "{}", page());
+}
+
+#[test]
+fn a_server_that_does_not_answer_does_not_keep_a_run_from_ending() {
+    let world = World::new();
+    let server = &world.server;
+    server.create_bucket(LAKE);
+    world.deliver_daily(5);
+    server.hang_on_action(LOGS, "GetObject");
+    let temporary = world.dir.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let (source, lake) = (format!("s3://{LOGS}/logs/"), format!("s3://{LAKE}/lake"));
+    let mut run = world.ingest_command(&server.endpoint(), &source, &lake, &[]);
+    let child = run.env("TMPDIR", &temporary).spawn().unwrap();
+    let is_read = |request: &crate::s3::Request| request.bucket == LOGS && request.api == "GetObject";
+    wait_for("request", || server.log().iter().any(is_read).then_some(()));
+    let left = || std::fs::read_dir(&temporary).unwrap().count();
+    assert!(left() > 0, "files to upload wait somewhere");
+    // SAFETY: the process is our child and not waited for yet.
+    unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+    let took = wait(child);
+    assert_eq!((took.code, took.summary["interrupted"].as_bool()), (Some(2), Some(true)), "{took:#?}");
+    assert!(!took.stderr.contains("did not end in time"), "{}", took.stderr);
+    assert_eq!(left(), 0);
 }
 
 #[test]

@@ -399,6 +399,41 @@ fn what_hangs_does_not_keep_it_from_ending() {
     assert!(said.iter().any(|line| line.contains("did not end in time")), "{said:?}");
 }
 
+#[cfg(feature = "s3")]
+#[test]
+fn a_question_that_nobody_answers_does_not_keep_it_from_ending() {
+    use std::os::fd::FromRawFd;
+    use std::ptr::null_mut;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut ours, mut theirs) = (0, 0);
+    // SAFETY: both numbers are there to be written to; nothing else has to be given.
+    let opened = unsafe { libc::openpty(&mut ours, &mut theirs, null_mut(), null_mut(), null_mut()) };
+    assert_eq!(opened, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: the descriptors are new, and nobody else's.
+    let (mut ours, theirs) = unsafe { (fs::File::from_raw_fd(ours), fs::File::from_raw_fd(theirs)) };
+    let mut child = Command::new(env!("CARGO_BIN_EXE_s3trail"))
+        .args(["ingest", "s3://amzn-s3-demo-logs/", "--lake", "lake", "--delete-after-commit"])
+        .current_dir(folder.path())
+        .stdin(theirs.try_clone().unwrap())
+        .stdout(Stdio::null())
+        .stderr(theirs)
+        .spawn()
+        .expect("the program starts");
+    let (mut said, mut piece) = (Vec::new(), [0; 256]);
+    while !String::from_utf8_lossy(&said).contains("[y/N]") {
+        let read = ours.read(&mut piece).unwrap();
+        said.extend_from_slice(&piece[..read]);
+    }
+    let asked = Instant::now();
+    let pid = i32::try_from(child.id()).expect("a process id");
+    // SAFETY: it only sends a signal; the process is ours and not yet waited for.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGINT) }, 0);
+    let status = wait_for("end of the program", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(2));
+    // Otherwise it would have been left behind after nine seconds.
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+}
+
 #[test]
 fn an_interrupted_run_leaves_nothing_behind_and_is_gone_on_with() {
     let folder = tempfile::tempdir().unwrap();

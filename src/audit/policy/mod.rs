@@ -3,7 +3,8 @@
 //! A policy is asked about a whole set of requests: anyone's, every action, every key, over plain HTTP. The answer is
 //! yes when one statement denies all of them, no when some of them is certainly denied by none, and `None` where the
 //! text leaves it open: policy variables, operators and elements this module does not know, conditions on facts of
-//! the caller. Other policies (of identities, access points, organizations) can deny or allow more; nothing is known
+//! the caller. Anyone is no service of AWS and does not act through one: to exempt those is usual, and what they do is
+//! not meant. Other policies (of identities, access points, organizations) can deny or allow more; nothing is known
 //! of them here.
 
 mod condition;
@@ -20,6 +21,13 @@ use statement::{LOG_DELIVERY, Requests, Statement, Who};
 const ON_OBJECTS: [&str; 3] = ["s3:getobject", "s3:putobject", "s3:deleteobject"];
 const ON_BUCKETS: [&str; 3] = ["s3:listbucket", "s3:getbucketlocation", "s3:getbucketacl"];
 
+/// What is known of callers that are not asked about as services of AWS.
+const NO_SERVICE: [(&str, Fact<'static>); 3] = [
+    ("aws:principalisawsservice", Fact::Is("false")),
+    ("aws:principalservicename", Fact::Absent),
+    ("aws:viaawsservice", Fact::Is("false")),
+];
+
 /// A parsed policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -31,8 +39,10 @@ pub struct Policy {
 pub enum Delivery {
     /// A statement allows it and none can deny it.
     Allowed,
-    /// No statement allows it.
+    /// No statement allows it and none denies it.
     NotAllowed,
+    /// No statement allows it, and one might deny it.
+    PerhapsDenied,
     /// A statement denies it.
     Denied,
     /// The text leaves it open.
@@ -50,7 +60,7 @@ pub struct LogRoute<'a> {
     pub target_bucket: &'a str,
     /// The prefix of the log objects.
     pub prefix: &'a str,
-    /// `aws`, `aws-cn`, `aws-us-gov`.
+    /// `aws`, `aws-cn`, `aws-us-gov` and so on.
     pub partition: &'a str,
 }
 
@@ -74,14 +84,18 @@ impl Policy {
 
     /// Whether every request over plain HTTP, for the bucket and all its objects, is denied.
     pub fn denies_insecure_transport(&self, partition: &str, bucket: &str) -> Option<bool> {
-        let context = [("aws:securetransport", Fact::Is("false")), ("s3:tlsversion", Fact::Absent)];
+        let context =
+            by_callers(&[("aws:securetransport", Fact::Is("false")), ("s3:tlsversion", Fact::Absent)]);
         self.denies_all(&every_request(partition, bucket, &context))
     }
 
     /// Whether every request with a TLS version below 1.2, for the bucket and all its objects, is denied.
     pub fn denies_old_tls(&self, partition: &str, bucket: &str) -> Option<bool> {
         let answers = ["1.0", "1.1"].map(|version| {
-            let context = [("aws:securetransport", Fact::Is("true")), ("s3:tlsversion", Fact::Is(version))];
+            let context = by_callers(&[
+                ("aws:securetransport", Fact::Is("true")),
+                ("s3:tlsversion", Fact::Is(version)),
+            ]);
             self.denies_all(&every_request(partition, bucket, &context))
         });
         all(answers)
@@ -90,37 +104,38 @@ impl Policy {
     /// Whether every upload that does not ask for encryption in its headers is denied. (Default encryption encrypts
     /// it all the same.)
     pub fn denies_unencrypted_puts(&self, partition: &str, bucket: &str) -> Option<bool> {
-        let context = [
+        let context = by_callers(&[
             ("aws:securetransport", Fact::Is("true")),
             ("s3:tlsversion", Fact::Is("1.3")),
             ("s3:x-amz-server-side-encryption", Fact::Absent),
             ("s3:x-amz-server-side-encryption-aws-kms-key-id", Fact::Absent),
             ("s3:x-amz-server-side-encryption-customer-algorithm", Fact::Absent),
-        ];
+        ]);
         self.denies_all(&[on_objects(partition, bucket, "s3:putobject", &context)])
     }
 
     /// Whether every upload encrypted with a key of the caller's (SSE-C) is denied.
     pub fn denies_sse_c(&self, partition: &str, bucket: &str) -> Option<bool> {
-        let context = [
+        let context = by_callers(&[
             ("aws:securetransport", Fact::Is("true")),
             ("s3:tlsversion", Fact::Is("1.3")),
             ("s3:x-amz-server-side-encryption", Fact::Absent),
             ("s3:x-amz-server-side-encryption-aws-kms-key-id", Fact::Absent),
             ("s3:x-amz-server-side-encryption-customer-algorithm", Fact::Is("AES256")),
-        ];
+        ]);
         self.denies_all(&[on_objects(partition, bucket, "s3:putobject", &context)])
     }
 
-    /// Whether every read and write of an object that does not come through an access point is denied.
+    /// Whether every read and write of an object that does not come through an access point is denied: of its
+    /// current version, and nothing is said of lists and deletes.
     pub fn denies_direct_access(&self, partition: &str, bucket: &str) -> Option<bool> {
-        let context = [
+        let context = by_callers(&[
             ("aws:securetransport", Fact::Is("true")),
             ("s3:tlsversion", Fact::Is("1.3")),
             ("s3:dataaccesspointaccount", Fact::Absent),
             ("s3:dataaccesspointarn", Fact::Absent),
             ("s3:accesspointnetworkorigin", Fact::Absent),
-        ];
+        ]);
         let requests = |action| on_objects(partition, bucket, action, &context);
         self.denies_all(&[requests("s3:getobject"), requests("s3:putobject")])
     }
@@ -167,9 +182,23 @@ impl Policy {
 
     /// What this policy says about the delivery of one bucket's log.
     pub fn log_delivery(&self, route: &LogRoute<'_>) -> Delivery {
+        // Which version of TLS it speaks is not documented; an older one than these S3 does not take from anybody.
+        match ["1.2", "1.3"].map(|tls| self.fits_of_delivery(route, tls)) {
+            [one, other] if one != other => Delivery::Unknown,
+            [(Fit::Always, _), _] => Delivery::Denied,
+            [(Fit::Never, Fit::Never), _] => Delivery::NotAllowed,
+            [(_, Fit::Never), _] => Delivery::PerhapsDenied,
+            [(Fit::Never, Fit::Always), _] => Delivery::Allowed,
+            _ => Delivery::Unknown,
+        }
+    }
+
+    /// Which log objects of a bucket may not be written over this version of TLS, and which may.
+    fn fits_of_delivery(&self, route: &LogRoute<'_>, tls: &str) -> (Fit, Fit) {
         let source_arn = format!("arn:{}:s3:::{}", route.partition, route.source_bucket);
         let mut context = vec![
             ("aws:securetransport", Fact::Is("true")),
+            ("s3:tlsversion", Fact::Is(tls)),
             ("aws:principalisawsservice", Fact::Is("true")),
             ("aws:principalservicename", Fact::Is(LOG_DELIVERY)),
             ("aws:sourcearn", Fact::Is(&source_arn)),
@@ -182,15 +211,10 @@ impl Policy {
             resource: Extent::beginning(under),
             context: &context,
         };
-        let denied = self.of_effect(true).map(|statement| statement.fit(&requests)).fold(Fit::Never, Fit::or);
-        let allowed =
-            self.of_effect(false).map(|statement| statement.fit(&requests)).fold(Fit::Never, Fit::or);
-        match (denied, allowed) {
-            (Fit::Always, _) => Delivery::Denied,
-            (_, Fit::Never) => Delivery::NotAllowed,
-            (Fit::Never, Fit::Always) => Delivery::Allowed,
-            _ => Delivery::Unknown,
-        }
+        let fit = |denies| {
+            self.of_effect(denies).map(|statement| statement.fit(&requests)).fold(Fit::Never, Fit::or)
+        };
+        (fit(true), fit(false))
     }
 
     /// The Allow statements, and whether they let log delivery write objects, conditions aside.
@@ -244,6 +268,11 @@ impl Policy {
         let actions = if requests.resource.is_open() { ON_OBJECTS } else { ON_BUCKETS };
         actions.into_iter().any(is_passed).then_some(false)
     }
+}
+
+/// What is known of requests, and that no service of AWS makes them.
+fn by_callers<'a>(facts: &[(&'a str, Fact<'a>)]) -> Vec<(&'a str, Fact<'a>)> {
+    [facts, &NO_SERVICE].concat()
 }
 
 /// Everything anyone can ask of a bucket and of its objects.

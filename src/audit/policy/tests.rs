@@ -100,6 +100,33 @@ fn plain_http_is_not_denied() {
 }
 
 #[test]
+fn services_of_aws_may_be_exempt() {
+    for members in [
+        json!({ "Bool": { "aws:SecureTransport": "false", "aws:PrincipalIsAWSService": "false" } }),
+        json!({ "Bool": { "aws:SecureTransport": "false" }, "BoolIfExists": { "aws:PrincipalIsAWSService": "false" } }),
+        json!({ "Bool": { "aws:SecureTransport": "false", "aws:ViaAWSService": "false" } }),
+        json!({
+            "BoolIfExists": { "aws:ViaAWSService": "false", "aws:PrincipalIsAWSService": "false" },
+            "NumericLessThan": { "s3:TlsVersion": "1.2" }
+        }),
+    ] {
+        let policy = policy(json!([deny(members.clone())]));
+        let denied = match members.get("NumericLessThan") {
+            None => policy.denies_insecure_transport("aws", BUCKET),
+            Some(_) => policy.denies_old_tls("aws", BUCKET),
+        };
+        assert_eq!(denied, Some(true), "{members}");
+    }
+    // And who denies it to them alone denies it to no caller.
+    let services = json!({ "Bool": { "aws:SecureTransport": "false", "aws:PrincipalIsAWSService": "true" } });
+    assert_eq!(http(json!([deny(services)])), Some(false));
+    let direct = json!({
+        "StringNotEquals": { "s3:DataAccessPointAccount": ACCOUNT }, "Bool": { "aws:ViaAWSService": "false" }
+    });
+    assert_eq!(policy(json!([deny(direct)])).denies_direct_access("aws", BUCKET), Some(true));
+}
+
+#[test]
 fn what_cannot_be_told_is_unknown() {
     let plain = deny(json!({ "Bool": { "aws:SecureTransport": "false" } }));
     for members in [
@@ -322,6 +349,15 @@ fn log_delivery_is_denied_or_unknown() {
     assert_eq!(delivery(json!([grant(), others])), Delivery::Unknown);
     let not_us = with(&all, json!({ "Condition": { "StringNotEquals": { "aws:SourceAccount": ACCOUNT } } }));
     assert_eq!(delivery(json!([grant(), not_us])), Delivery::Allowed);
+    // Where nobody allows it, only an ACL can, and only if it is not denied.
+    assert_eq!(delivery(json!([others])), Delivery::PerhapsDenied);
+    assert_eq!(delivery(json!([not_us])), Delivery::NotAllowed);
+    assert_eq!(delivery(json!([all])), Delivery::Denied);
+    // S3 speaks TLS 1.2 or later.
+    let tls = |below: &str| deny(json!({ "NumericLessThan": { "s3:TlsVersion": below } }));
+    assert_eq!(delivery(json!([grant(), tls("1.2")])), Delivery::Allowed);
+    assert_eq!(delivery(json!([grant(), tls("1.3")])), Delivery::Unknown);
+    assert_eq!(delivery(json!([grant(), tls("1.4")])), Delivery::Denied);
     assert_eq!(delivery(json!([with(&grant(), json!({ "Principal": "*" }))])), Delivery::Unknown);
     assert_eq!(delivery(json!([with(&grant(), json!({ "Resource": "*.gz" }))])), Delivery::Unknown);
 }

@@ -61,6 +61,9 @@ pub(in crate::cli) struct SourceArgs {
     /// Take in the I-th of N parts, by a hash of the key: one process or machine for each of 1/4, 2/4, 3/4, 4/4
     #[arg(long, value_name = "I/N", value_parser = shard, help_heading = SOURCE)]
     pub shard: Option<Shard>,
+    /// Go over to another number of parts, or back to none: once, when no process with the old number runs any more
+    #[arg(long, help_heading = SOURCE, hide_short_help = true)]
+    pub reshard: bool,
     /// List everything this time, not only where new log objects can be
     #[arg(long, help_heading = S3_SOURCE, conflicts_with_all = ["full_scan_every", "lookback", "event_days"])]
     pub full_scan: bool,
@@ -73,7 +76,7 @@ pub(in crate::cli) struct SourceArgs {
     /// List again the event-time partitions of so many days: late log objects go into old ones [default: 10]
     #[arg(long, value_name = "DAYS", help_heading = S3_SOURCE, hide_short_help = true)]
     pub event_days: Option<u32>,
-    /// Go on although the lake, or the output, lies where it is logged into the source
+    /// Go on although the lake lies where it is logged into the source
     #[arg(long, help_heading = S3_SOURCE, hide_short_help = true)]
     pub i_know_this_loops: bool,
     /// Delete log objects from the source once they are committed; asks first

@@ -11,19 +11,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::value::civil_from_days;
 use crate::source::options::now_us;
-use crate::source::{Layout, LogObject, Place, SourceOptions};
+use crate::source::{LEFT_OVER, Layout, LogObject, Place, SourceOptions};
 
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
-/// Objects kept by name at most. Where more could not be read, everything is listed again.
-const LEFT_OVER: usize = 10_000;
+/// Listings remembered; of more, those longest ago are forgotten.
+const LISTINGS: usize = 100;
 
 /// The cursors of one bucket, as kept in the lake.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// By the prefix that was listed.
-    prefixes: BTreeMap<String, Covered>,
+    /// One for each prefix and selection: jobs with different globs do not disturb each other.
+    #[serde(default)]
+    listings: Vec<Covered>,
     /// Objects that could not be read.
     #[serde(default)]
     left_over: Vec<LeftOver>,
@@ -50,21 +51,41 @@ impl LeftOver {
     }
 }
 
-fn is_wanted(object: &LogObject, options: &SourceOptions) -> bool {
-    options.wants_key(&object.key) && options.wants_time(object)
+/// Whether a run over `prefixes` would list the object: others are not its to read, and even less to delete.
+fn is_wanted(object: &LogObject, prefixes: &[String], options: &SourceOptions) -> bool {
+    prefixes.iter().any(|prefix| object.key.starts_with(prefix.as_str()))
+        && options.wants_key(&object.key)
+        && options.wants_time(object)
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// What complete listings of one prefix saw.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Covered {
+    /// The prefix.
+    prefix: String,
+    /// Which keys were wanted.
+    selection: String,
     /// When the last of them began, in microseconds since the epoch.
     listed_at_us: i64,
     /// When the last began that left nothing out.
     full_at_us: i64,
-    /// Which keys were wanted.
-    selection: String,
+    /// What was delivered before then was left out.
+    #[serde(default)]
+    since_us: Option<i64>,
     /// By the text before the date in the keys.
     groups: BTreeMap<String, Group>,
+}
+
+impl Covered {
+    /// Whether a run with `options` leaves out what may have come after the last listing.
+    fn is_ahead(&self, options: &SourceOptions) -> bool {
+        let window = self.listed_at_us.saturating_sub(micros(options.lookback));
+        options.since_us.is_some_and(|since| since > window)
+    }
 }
 
 /// The log objects whose keys are the same before their date.
@@ -88,6 +109,13 @@ impl Group {
         };
         Some(Group { is_partitioned, is_event_time, newest_us: date_us })
     }
+
+    /// Takes in what else was seen of the group. A target can be changed from dates of delivery to dates of events;
+    /// from then on late objects lie further back.
+    pub(super) fn add(&mut self, other: Group) {
+        self.is_event_time |= other.is_event_time;
+        self.newest_us = self.newest_us.max(other.newest_us);
+    }
 }
 
 impl Cursor {
@@ -100,22 +128,30 @@ impl Cursor {
         serde_json::to_vec(self).ok()
     }
 
-    /// The objects that could not be read the last time, as far as they are wanted now.
-    pub(super) fn left_over(&self, options: &SourceOptions) -> Vec<LogObject> {
-        self.left_over.iter().map(LeftOver::object).filter(|object| is_wanted(object, options)).collect()
+    /// Takes out the objects that could not be read the last time, as far as a run over `prefixes` wants them; without
+    /// an etag where the content was another than had been listed. Those that are not wanted stay for another run.
+    pub(super) fn take_left_over(&mut self, prefixes: &[String], options: &SourceOptions) -> Vec<LogObject> {
+        let all = std::mem::take(&mut self.left_over);
+        let (wanted, others): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|left| is_wanted(&left.object(), prefixes, options));
+        self.left_over = others;
+        wanted.iter().map(LeftOver::object).collect()
     }
 
-    /// Notes the objects that could not be read this time. False when they are too many to be kept.
-    pub(super) fn leave_over(&mut self, objects: &[LogObject], options: &SourceOptions) -> bool {
-        // Those that were not wanted this time still are to be read some time.
-        self.left_over.retain(|left| !is_wanted(&left.object(), options));
+    /// Notes the objects that a run over `prefixes` could not read. Where they are too many to be kept, the next run
+    /// has to list everything.
+    pub(super) fn leave_over(&mut self, objects: &[LogObject], prefixes: &[String], options: &SourceOptions) {
+        if self.left_over.len() + objects.len() > LEFT_OVER {
+            let selection = options.selection();
+            self.listings.retain(|seen| seen.selection != selection || !prefixes.contains(&seen.prefix));
+            return;
+        }
         self.left_over.extend(objects.iter().map(|object| LeftOver {
             key: object.key.clone(),
             etag: object.etag.clone(),
             size: object.size,
             modified_s: object.modified.and_then(|at| Some(at.duration_since(UNIX_EPOCH).ok()?.as_secs())),
         }));
-        self.left_over.len() <= LEFT_OVER
     }
 
     /// Where to begin in `prefix`: `None` when everything is to be listed.
@@ -123,21 +159,22 @@ impl Cursor {
         if options.full_scan {
             return None;
         }
-        let covered = self.prefixes.get(prefix).filter(|c| c.selection == options.selection())?;
-        let every = i64::try_from(options.full_scan_every.as_micros()).unwrap_or(i64::MAX);
-        if now_us().saturating_sub(covered.full_at_us) > every {
+        let selection = options.selection();
+        let covered =
+            self.listings.iter().find(|seen| seen.prefix == prefix && seen.selection == selection)?;
+        // What was left out before and is wanted now has never been listed.
+        let is_known = covered.since_us <= options.since_us;
+        let age = now_us().saturating_sub(covered.full_at_us);
+        if !is_known || age > micros(options.full_scan_every) {
             return None;
         }
-        let lookback = i64::try_from(options.lookback.as_micros()).unwrap_or(i64::MAX);
         let starts = covered.groups.iter().map(|(before_date, group)| {
             // Of what came later than the listing, everything is new.
             let seen = group.newest_us.min(covered.listed_at_us);
             let from = match group.is_event_time {
                 true => seen.saturating_sub(i64::from(options.event_days) * DAY),
-                false => seen.saturating_sub(lookback),
+                false => seen.saturating_sub(micros(options.lookback)),
             };
-            // Earlier than the cursor only where somebody asks for it; events can be nine days older than their delivery.
-            let from = options.since_us.map_or(from, |since| from.min(since.saturating_sub(9 * DAY)));
             (before_date.clone(), Window { is_partitioned: group.is_partitioned, from_us: from.max(0) })
         });
         Some(Windows { starts: starts.collect() })
@@ -152,18 +189,31 @@ impl Cursor {
         is_full: bool,
         groups: BTreeMap<String, Group>,
     ) {
-        // What was asked for by time says nothing about the rest.
-        if options.since_us.is_some() {
-            return;
-        }
-        let covered = self.prefixes.entry(prefix.to_owned()).or_default();
-        if covered.selection != options.selection() || is_full {
-            *covered = Covered { selection: options.selection(), full_at_us: began_us, ..Covered::default() };
+        let selection = options.selection();
+        let found =
+            self.listings.iter().position(|seen| seen.prefix == prefix && seen.selection == selection);
+        let at = found.unwrap_or_else(|| {
+            self.listings.push(Covered::default());
+            self.listings.len() - 1
+        });
+        let covered = &mut self.listings[at];
+        if is_full || found.is_none() {
+            let (prefix, since_us) = (prefix.to_owned(), options.since_us);
+            *covered = Covered { prefix, selection, full_at_us: began_us, since_us, ..Covered::default() };
+        } else if covered.is_ahead(options) {
+            // To know everything is worth more than to be a little further.
+            if covered.since_us.is_none() {
+                return;
+            }
+            covered.since_us = covered.since_us.max(options.since_us);
         }
         covered.listed_at_us = options.newest_us().map_or(began_us, |newest| newest.min(began_us));
         for (before_date, group) in groups {
-            let known = covered.groups.entry(before_date).or_insert(group);
-            known.newest_us = known.newest_us.max(group.newest_us);
+            covered.groups.entry(before_date).or_insert(group).add(group);
+        }
+        if self.listings.len() > LISTINGS {
+            self.listings.sort_by_key(|seen| std::cmp::Reverse(seen.listed_at_us));
+            self.listings.truncate(LISTINGS);
         }
     }
 }
@@ -195,5 +245,132 @@ impl Windows {
         let (year, month, day) = civil_from_days(days);
         let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
         Some(format!("{before_date}{year:04}-{month:02}-{day:02}-{hour:02}-{minute:02}-{second:02}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PREFIX: &str = "logs/";
+    const FOLDER: &str = "logs/1/r/b/";
+
+    fn object(key: &str) -> LogObject {
+        LogObject {
+            place: Place::Remote,
+            key: key.to_owned(),
+            size: 1,
+            modified: None,
+            etag: Some("e1".to_owned()),
+        }
+    }
+
+    fn group(layout: Layout, date_us: i64) -> BTreeMap<String, Group> {
+        BTreeMap::from([(FOLDER.to_owned(), Group::of(layout, date_us).unwrap())])
+    }
+
+    fn since(since_us: i64) -> SourceOptions {
+        SourceOptions { since_us: Some(since_us), ..SourceOptions::default() }
+    }
+
+    /// A cursor that a complete listing now has left, of objects delivered until now.
+    fn listed(options: &SourceOptions) -> Cursor {
+        let mut cursor = Cursor::default();
+        cursor.note(PREFIX, options, now_us(), true, group(Layout::DeliveryTime, now_us()));
+        cursor
+    }
+
+    fn day(days_ago: i64) -> String {
+        let (year, month, day) = civil_from_days((now_us() - days_ago * DAY).div_euclid(DAY));
+        format!("{FOLDER}{year:04}/{month:02}/{day:02}/")
+    }
+
+    #[test]
+    fn partitions_that_become_event_time_are_looked_at_as_such() {
+        let options = SourceOptions::default();
+        let mut cursor = listed(&options);
+        let start =
+            |cursor: &Cursor| cursor.windows(PREFIX, &options).unwrap().of_partitions(FOLDER).unwrap();
+        assert_eq!(start(&cursor), day(2));
+        cursor.note(PREFIX, &options, now_us(), false, group(Layout::EventTime, now_us()));
+        assert_eq!(start(&cursor), day(10));
+        // One of the old layout that comes later changes nothing.
+        cursor.note(PREFIX, &options, now_us(), false, group(Layout::DeliveryTime, now_us()));
+        assert_eq!(start(&cursor), day(10));
+    }
+
+    #[test]
+    fn a_cursor_is_good_for_times_that_are_not_earlier() {
+        let (week, day) = (now_us() - 7 * DAY, now_us() - DAY);
+        let cursor = listed(&since(week));
+        for (options, is_good) in [
+            (since(week), true),
+            (since(day), true),
+            (since(week - 1), false),
+            (SourceOptions::default(), false),
+        ] {
+            assert_eq!(cursor.windows(PREFIX, &options).is_some(), is_good, "{:?}", options.since_us);
+        }
+        // A time that moves on with every run, as -1d does.
+        let mut cursor = listed(&since(day));
+        cursor.note(PREFIX, &since(day + 60 * SECOND), now_us(), false, BTreeMap::new());
+        assert!(cursor.windows(PREFIX, &since(day + 60 * SECOND)).is_some());
+        assert!(cursor.windows(PREFIX, &since(day)).is_none(), "late ones were left out");
+        // A cursor for everything is not spoilt by a run that wanted less.
+        let all = SourceOptions::default();
+        let mut cursor = listed(&all);
+        cursor.note(PREFIX, &since(day), now_us(), false, BTreeMap::new());
+        assert!(cursor.windows(PREFIX, &all).is_some());
+    }
+
+    #[test]
+    fn jobs_with_different_globs_have_cursors_of_their_own() {
+        let all = SourceOptions::default();
+        let some = SourceOptions {
+            exclude: vec![glob::Pattern::new("**/AWSLogs/**").unwrap()],
+            ..SourceOptions::default()
+        };
+        let mut cursor = listed(&all);
+        assert!(cursor.windows(PREFIX, &some).is_none());
+        cursor.note(PREFIX, &some, now_us(), true, BTreeMap::new());
+        let cursor = Cursor::read(cursor.to_json().as_deref());
+        assert!(cursor.windows(PREFIX, &all).is_some() && cursor.windows(PREFIX, &some).is_some());
+        assert!(cursor.windows("logs/other/", &all).is_none());
+    }
+
+    #[test]
+    fn what_is_left_over_is_for_those_who_read_there() {
+        let options = SourceOptions::default();
+        let (x, y) = (["x/".to_owned()], ["y/".to_owned()]);
+        let mut cursor = Cursor::default();
+        cursor.leave_over(&[object("y/o")], &y, &options);
+        assert!(cursor.take_left_over(&x, &options).is_empty());
+        cursor.leave_over(&[object("x/o")], &x, &options);
+        let mut cursor = Cursor::read(cursor.to_json().as_deref());
+        let taken = cursor.take_left_over(&y, &options);
+        assert_eq!(taken.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), ["y/o"]);
+        assert_eq!(cursor.left_over.len(), 1);
+    }
+
+    #[test]
+    fn too_many_left_over_mean_that_everything_is_listed_again() {
+        let options = SourceOptions::default();
+        let prefixes = [PREFIX.to_owned()];
+        let mut cursor = listed(&options);
+        cursor.leave_over(&vec![object("logs/o"); LEFT_OVER], &prefixes, &options);
+        assert!(cursor.windows(PREFIX, &options).is_some());
+        let left = cursor.take_left_over(&prefixes, &options);
+        assert_eq!(left.len(), LEFT_OVER);
+        cursor.leave_over(&vec![object("logs/o"); LEFT_OVER + 1], &prefixes, &options);
+        assert!(cursor.windows(PREFIX, &options).is_none() && cursor.left_over.is_empty());
+    }
+
+    #[test]
+    fn what_an_earlier_version_left_over_is_kept() {
+        let stored = br#"{"prefixes":{"logs/":{"listed_at_us":1,"full_at_us":1,"selection":"","groups":{}}},
+            "left_over":[{"key":"logs/o","etag":"e1","size":1,"modified_s":null}]}"#;
+        let mut cursor = Cursor::read(Some(&stored[..]));
+        assert!(cursor.listings.is_empty());
+        assert_eq!(cursor.take_left_over(&[PREFIX.to_owned()], &SourceOptions::default()).len(), 1);
     }
 }

@@ -169,35 +169,39 @@ impl Walk {
     }
 
     fn found(&self, object: Object) -> Option<Found> {
-        let key = object.key?;
-        let group = layout::group(&key);
+        let object = log_object(object)?;
+        let group = layout::group(&object.key);
         if let Some((before_date, layout, seconds)) = group
             && let Some(group) = Group::of(layout, seconds * 1_000_000)
         {
             let mut groups = lock(&self.groups);
             match groups.get_mut(before_date) {
-                Some(known) => known.newest_us = known.newest_us.max(group.newest_us),
+                Some(known) => known.add(group),
                 None => drop(groups.insert(before_date.to_owned(), group)),
             }
         }
-        if !self.options.wants_key(&key) {
+        if !self.options.wants_key(&object.key) {
             return None;
         }
-        if group.is_none() && !self.options.names(&key) {
+        if group.is_none() && !self.options.names(&object.key) {
             return Some(Found::Skipped(Skipped {
-                place: key,
+                place: object.key,
                 reason: "its key is not that of a log object",
             }));
         }
-        let found = LogObject {
-            place: Place::Remote,
-            size: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
-            modified: object.last_modified.and_then(|at| SystemTime::try_from(at).ok()),
-            etag: Some(object.e_tag.map_or_else(String::new, |etag| etag.trim_matches('"').to_owned())),
-            key,
-        };
-        self.options.wants_time(&found).then_some(Found::Object(found))
+        self.options.wants_time(&object).then_some(Found::Object(object))
     }
+}
+
+/// What a listing says of an object.
+pub(super) fn log_object(object: Object) -> Option<LogObject> {
+    Some(LogObject {
+        place: Place::Remote,
+        size: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+        modified: object.last_modified.and_then(|at| SystemTime::try_from(at).ok()),
+        etag: Some(object.e_tag.map_or_else(String::new, |etag| etag.trim_matches('"').to_owned())),
+        key: object.key?,
+    })
 }
 
 /// How a listing can end early.

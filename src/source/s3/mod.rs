@@ -55,10 +55,14 @@ pub struct Listing {
     options: SourceOptions,
     cursor: Cursor,
     began_us: i64,
+    /// What is listed; none of them begins with another.
+    prefixes: Vec<String>,
     /// Prefixes still to be listed.
     pending: Vec<String>,
     current: Option<Current>,
     ready: std::vec::IntoIter<Found>,
+    /// Keys of objects that had other content than was listed, and are still to be looked at.
+    changed: Vec<String>,
     /// Objects that are asked for because they could not be read before, with their etags.
     again: HashMap<String, Option<String>>,
     is_whole: bool,
@@ -102,14 +106,16 @@ impl Listing {
             concurrency,
             after: options.after.clone(),
             slow_downs: AtomicU64::new(cloud.meter().slow_downs()),
+            repeated: AtomicU64::new(0),
         };
-        let mut pending = prefixes;
-        pending.sort();
+        let mut prefixes = prefixes;
+        prefixes.sort();
         // A prefix that another covers is listed with it.
-        pending.dedup_by(|later, earlier| later.starts_with(earlier.as_str()));
-        pending.reverse();
-        let cursor = Cursor::read(stored);
-        let left_over = cursor.left_over(options);
+        prefixes.dedup_by(|later, earlier| later.starts_with(earlier.as_str()));
+        let mut cursor = Cursor::read(stored);
+        let left_over = cursor.take_left_over(&prefixes, options);
+        let (left_over, changed): (Vec<_>, Vec<_>) =
+            left_over.into_iter().partition(|object| object.etag.is_some());
         let again = left_over.iter().map(|object| (object.key.clone(), object.etag.clone())).collect();
         let ready: Vec<Found> = left_over.into_iter().map(Found::Object).collect();
         Ok(Listing {
@@ -117,9 +123,11 @@ impl Listing {
             options: options.clone(),
             cursor,
             began_us: now_us(),
-            pending,
+            pending: prefixes.iter().rev().cloned().collect(),
+            prefixes,
             current: None,
             ready: ready.into_iter(),
+            changed: changed.into_iter().map(|object| object.key).collect(),
             again,
             is_whole: true,
         })
@@ -136,6 +144,10 @@ impl Listing {
             if let Some(found) = self.ready.next() {
                 return Some(found);
             }
+            if let Some(key) = self.changed.pop() {
+                self.look_again(key).await;
+                continue;
+            }
             let Some(current) = &mut self.current else {
                 let prefix = self.pending.pop()?;
                 self.start(prefix);
@@ -149,6 +161,22 @@ impl Listing {
                 None => self.end().await,
             }
         }
+    }
+
+    /// Looks at an object whose content was another than had been listed: nothing else may show what it is now.
+    async fn look_again(&mut self, key: String) {
+        let found = match self.bucket.look(&key).await {
+            Ok(Some(object)) => {
+                self.again.insert(key, object.etag.clone());
+                Found::Object(object)
+            }
+            Ok(None) => return,
+            Err(failure) => {
+                self.is_whole = false;
+                Found::Unreadable(failure)
+            }
+        };
+        self.ready = vec![found].into_iter();
     }
 
     /// Whether it was there before the listing, as something left over.
@@ -173,19 +201,29 @@ impl Listing {
             Ok(Walked { groups, is_whole: true }) => {
                 self.cursor.note(&prefix, &self.options, self.began_us, is_full, groups);
             }
-            Ok(_) | Err(_) => self.is_whole = false,
+            Ok(_) => self.is_whole = false,
+            Err(e) => {
+                self.is_whole = false;
+                self.ready = vec![Found::Unreadable(self.bucket.cut_short(&prefix, e))].into_iter();
+            }
         }
+    }
+
+    /// Whether nothing of the listing has failed so far.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// What the next run may rely on when everything found is in the lake but for `left_over`. `None` when the listing
     /// is not at its end, or something of it failed.
     pub fn cursor(&self, left_over: &[LogObject]) -> Option<Vec<u8>> {
-        let is_done = self.pending.is_empty() && self.current.is_none();
+        let is_done = self.pending.is_empty() && self.current.is_none() && self.changed.is_empty();
         if !is_done || !self.is_whole {
             return None;
         }
         let mut cursor = self.cursor.clone();
-        if cursor.leave_over(left_over, &self.options) { cursor.to_json() } else { None }
+        cursor.leave_over(left_over, &self.prefixes, &self.options);
+        cursor.to_json()
     }
 }
 

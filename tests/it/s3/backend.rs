@@ -200,6 +200,9 @@ impl S3 for Backend {
         let bucket = state.bucket_mut(&input.bucket)?;
         let damage = bucket.damage.get(&input.key).copied();
         let no_checksums = bucket.no_checksums;
+        if let Some(object) = bucket.before_get.remove(&input.key) {
+            bucket.objects.insert(input.key.clone(), object);
+        }
         let object = bucket.read(&input.key)?;
         may_read(object, input.if_match.as_ref(), input.if_none_match.as_ref())?;
         let whole = object.body.len() as u64;
@@ -226,6 +229,9 @@ impl S3 for Backend {
         };
         output.content_length = i64::try_from(body.len()).ok();
         output.body = Some(sent(body, damage));
+        if let Some(object) = bucket.after_get.remove(&input.key) {
+            bucket.objects.insert(input.key, object);
+        }
         answer(output)
     }
 

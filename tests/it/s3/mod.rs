@@ -16,7 +16,7 @@ mod store;
 mod tests;
 
 pub use proxy::{Fault, FaultProxy, Faults};
-pub use server::{Counts, KeyFormat, REGION, S3Server};
+pub use server::{Counts, KeyFormat, REGION, Request, S3Server};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;

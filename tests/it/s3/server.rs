@@ -127,6 +127,11 @@ impl Gate {
             state.slow_down -= 1;
             return Err(s3_error!(SlowDown, "Please reduce your request rate."));
         }
+        let action = (request.bucket.clone(), request.api.clone());
+        if let Some(left) = state.busy_actions.get_mut(&action).filter(|left| **left > 0) {
+            *left -= 1;
+            return Err(s3_error!(SlowDown, "Please reduce your request rate."));
+        }
         if cx.credentials().is_none() {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         }
@@ -143,10 +148,15 @@ impl Gate {
                 return Err(s3_error!(AccessDenied, "Access Denied"));
             }
         }
-        if state.denied_actions.contains(&(request.bucket, request.api)) {
+        if state.denied_actions.contains(&action) {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         }
         Ok(())
+    }
+
+    fn hangs(&self, cx: &S3AccessContext<'_>) -> bool {
+        let Request { bucket, api, .. } = Request::of(cx);
+        self.0.lock().hanging_actions.contains(&(bucket, api))
     }
 }
 
@@ -173,7 +183,11 @@ fn check_region(bucket: &Bucket, request: &Request, cx: &S3AccessContext<'_>) ->
 #[async_trait]
 impl S3Access for Gate {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        self.admit(cx)
+        self.admit(cx)?;
+        if self.hangs(cx) {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 }
 
@@ -382,6 +396,33 @@ impl S3Server {
     /// The operation, by AWS's name of it, gives AccessDenied on this bucket.
     pub fn deny_action(&self, bucket: &str, api: &str) {
         self.state(|state| state.denied_actions.insert((bucket.to_owned(), api.to_owned())));
+    }
+
+    /// The operation is allowed again.
+    pub fn allow_action(&self, bucket: &str, api: &str) {
+        self.state(|state| state.denied_actions.remove(&(bucket.to_owned(), api.to_owned())));
+    }
+
+    /// The operation is never answered on this bucket.
+    pub fn hang_on_action(&self, bucket: &str, api: &str) {
+        self.state(|state| state.hanging_actions.insert((bucket.to_owned(), api.to_owned())));
+    }
+
+    /// The operation is answered with 503 SlowDown on this bucket, so many times.
+    pub fn slow_down_action(&self, bucket: &str, api: &str, requests: u64) {
+        self.state(|state| state.busy_actions.insert((bucket.to_owned(), api.to_owned()), requests));
+    }
+
+    /// Somebody puts `body` over the object after it was listed and before it is read.
+    pub fn overwrite_before_get(&self, bucket: &str, key: &str, body: impl Into<Bytes>) {
+        let object = Object::new(body.into(), SystemTime::now());
+        self.bucket(bucket, |bucket| bucket.before_get.insert(key.to_owned(), object));
+    }
+
+    /// Somebody puts `body` over the object as soon as it has been read.
+    pub fn overwrite_after_get(&self, bucket: &str, key: &str, body: impl Into<Bytes>) {
+        let object = Object::new(body.into(), SystemTime::now());
+        self.bucket(bucket, |bucket| bucket.after_get.insert(key.to_owned(), object));
     }
 
     /// After `requests` more requests, all are refused with ExpiredToken until [`Self::renew`].

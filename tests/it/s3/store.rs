@@ -83,6 +83,9 @@ pub struct Bucket {
     pub created: SystemTime,
     pub objects: BTreeMap<String, Object>,
     pub damage: BTreeMap<String, Damage>,
+    /// What is put over an object the moment before it is read, or after.
+    pub before_get: BTreeMap<String, Object>,
+    pub after_get: BTreeMap<String, Object>,
     pub logging: Option<LoggingEnabled>,
     pub policy: Option<String>,
     pub versioning: Option<s3s::dto::BucketVersioningStatus>,
@@ -98,6 +101,8 @@ impl Bucket {
             created: whole_seconds(SystemTime::now()),
             objects: BTreeMap::new(),
             damage: BTreeMap::new(),
+            before_get: BTreeMap::new(),
+            after_get: BTreeMap::new(),
             logging: None,
             policy: None,
             versioning: None,
@@ -180,8 +185,12 @@ pub struct State {
     pub short_pages: bool,
     /// Bucket and name of the API.
     pub denied_actions: BTreeSet<(String, String)>,
+    /// Bucket and name of the API, for requests that are never answered.
+    pub hanging_actions: BTreeSet<(String, String)>,
     /// Requests still to be answered with SlowDown.
     pub slow_down: u64,
+    /// The same for one API of a bucket.
+    pub busy_actions: BTreeMap<(String, String), u64>,
     /// Requests until the credentials have expired.
     pub expires_after: Option<u64>,
     pub log: Vec<Request>,

@@ -1,0 +1,128 @@
+//! `s3trail lake repair`: what damage has taken is read again from its source.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+
+use chrono::Utc;
+
+use super::args::{IngestArgs, Intake, RepairArgs};
+use super::ingest::lake_location;
+use super::settings::Settings;
+use super::shared::{Reach, bucket_of, open_lake, open_sources};
+use super::{TROUBLE, Ui, ingest};
+use crate::error::{Error, Result};
+use crate::lake::{Incomplete, Lake};
+use crate::report::text;
+use crate::source::Found;
+use crate::stop::Stop;
+
+/// Log objects listed one by one.
+const LISTED: usize = 20;
+
+pub(super) async fn run(mut args: RepairArgs, settings: &Settings, ui: &Ui) -> Result<ExitCode> {
+    let intake = &mut args.intake;
+    if intake.sources.iter().any(|word| word == "-") {
+        return Err(Error::usage("standard input (-) cannot be read twice, as a repair has to")
+            .with_hint("name the folder or the bucket that the log objects are in"));
+    }
+    // Whatever the cursor knows to be taken in is asked for again.
+    intake.source.full_scan = bucket_of(&intake.sources)?.is_some();
+    let reach = intake.cloud.reach(&settings.source);
+    let location = lake_location(intake.lake.as_deref(), settings, ui);
+    let mut lake = open_lake(&location, &reach).await?;
+
+    let damaged = lake.drop_damaged(args.dry_run).await?;
+    for file in &damaged {
+        println!("{}", file.problem);
+    }
+    if args.dry_run && !damaged.is_empty() {
+        let records: Option<u64> = damaged.iter().map(|file| file.records).sum();
+        println!(
+            "would take {} with {} out of the table, and read their log objects again",
+            text::counted(damaged.len() as u64, "file"),
+            records.map_or("unknown records".to_owned(), |records| text::counted(records, "record")),
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    let incomplete = lake.incomplete().await?;
+    if incomplete.is_empty() {
+        println!("nothing to repair");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (there, lost) = sort_out(incomplete, intake, settings, &reach, ui).await?;
+    for object in lost.iter().take(LISTED) {
+        println!("{} is no longer in the source; what the lake has of it stays", name(object));
+    }
+    if lost.len() > LISTED {
+        println!("and {} more are no longer in the source", text::count((lost.len() - LISTED) as u64));
+    }
+    let objects = text::counted(there.len() as u64, "log object");
+    if args.dry_run || there.is_empty() {
+        println!("{} {objects} again", if args.dry_run { "would read" } else { "read" });
+        return Ok(if lost.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(TROUBLE) });
+    }
+    forget(&mut lake, &there, ui).await?;
+    println!("reading {objects} again");
+    drop(lake);
+    let again = IngestArgs { intake: args.intake, dry_run: false, json: false };
+    // A signal ends it at once, as it would any repair: what is missing then is what the next one finds.
+    let exit_code = ingest::run(again, settings, ui, &Stop::new()).await?;
+    Ok(if lost.is_empty() { exit_code } else { ExitCode::from(TROUBLE) })
+}
+
+async fn forget(lake: &mut Lake, objects: &[Incomplete], ui: &Ui) -> Result<()> {
+    let forgotten = lake.forget(objects).await?;
+    ui.say(&format!(
+        "forgot {} with {} that were still there",
+        text::counted(forgotten.objects, "log object"),
+        text::counted(forgotten.records, "record"),
+    ));
+    Ok(())
+}
+
+/// Of these log objects, those that the source has, and those that it has not.
+async fn sort_out(
+    incomplete: Vec<Incomplete>,
+    intake: &Intake,
+    settings: &Settings,
+    reach: &Reach,
+    ui: &Ui,
+) -> Result<(Vec<Incomplete>, Vec<Incomplete>)> {
+    let options = intake.source.options(&intake.cloud, &settings.source, Utc::now());
+    let mut sources = open_sources(&intake.sources, &options, reach, None, *ui).await?;
+    let bucket = bucket_of(&intake.sources)?.map(|(bucket, _)| bucket);
+    // Keys may be from another root than before; their last part is the same.
+    let last = |key: &str| key.rsplit('/').next().unwrap_or(key).to_owned();
+    let mut wanted: HashMap<String, Vec<usize>> = HashMap::new();
+    for (at, object) in incomplete.iter().enumerate() {
+        wanted.entry(last(&object.log_key)).or_default().push(at);
+    }
+    let mut is_there = vec![false; incomplete.len()];
+    while let Some(found) = sources.next().await {
+        let Found::Object(found) = found else { continue };
+        for at in wanted.get(&last(&found.key)).into_iter().flatten() {
+            let object = &incomplete[*at];
+            is_there[*at] |= match (&bucket, &object.log_bucket) {
+                (Some(ours), Some(theirs)) => ours == theirs && found.key == object.log_key,
+                _ => ends_with(&found.key, &object.log_key) || ends_with(&object.log_key, &found.key),
+            };
+        }
+    }
+    let (there, lost): (Vec<_>, Vec<_>) =
+        incomplete.into_iter().zip(is_there).partition(|(_, is_there)| *is_there);
+    let objects = |sorted: Vec<(Incomplete, bool)>| sorted.into_iter().map(|(object, _)| object).collect();
+    Ok((objects(there), objects(lost)))
+}
+
+/// Whether `key` is `end`, or ends in it at a `/`.
+fn ends_with(key: &str, end: &str) -> bool {
+    key.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+}
+
+fn name(object: &Incomplete) -> String {
+    let key = text::escape_for_terminal(&object.log_key);
+    match &object.log_bucket {
+        Some(bucket) => format!("{}/{key}", text::escape_for_terminal(bucket)),
+        None => key.into_owned(),
+    }
+}
