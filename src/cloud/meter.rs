@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aws_sdk_s3::config::interceptors::{BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
+use aws_smithy_runtime_api::client::retries::RequestAttempts;
 
 use super::USER_AGENT;
 
@@ -17,16 +18,14 @@ pub struct Meter {
 
 #[derive(Debug, Default)]
 struct Counts {
-    sent: AtomicU64,
-    done: AtomicU64,
+    retries: AtomicU64,
     slow_downs: AtomicU64,
 }
 
 impl Meter {
     /// Requests sent again because an attempt had failed.
     pub fn retries(&self) -> u64 {
-        let sent = self.counts.sent.load(Ordering::Relaxed);
-        sent.saturating_sub(self.counts.done.load(Ordering::Relaxed))
+        self.counts.retries.load(Ordering::Relaxed)
     }
 
     /// Answers that asked for fewer requests: 503 and 429.
@@ -45,9 +44,11 @@ impl Intercept for Meter {
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.counts.sent.fetch_add(1, Ordering::Relaxed);
+        if config.load::<RequestAttempts>().is_some_and(|made| made.attempts() > 1) {
+            self.counts.retries.fetch_add(1, Ordering::Relaxed);
+        }
         let headers = context.request_mut().headers_mut();
         let name = match headers.get("user-agent") {
             Some(sdk) if !sdk.starts_with(USER_AGENT) => format!("{USER_AGENT} {sdk}"),
@@ -66,19 +67,6 @@ impl Intercept for Meter {
     ) -> Result<(), BoxError> {
         if context.response().is_some_and(|response| matches!(response.status().as_u16(), 429 | 503)) {
             self.counts.slow_downs.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn read_after_execution(
-        &self,
-        context: &FinalizerInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        // A request that could not even be made was not sent.
-        if context.request().is_some() {
-            self.counts.done.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }

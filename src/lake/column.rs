@@ -35,6 +35,9 @@ const DICTIONARY_BYTES: usize = 1 << 20;
 /// Values after which it is asked whether a dictionary is worth it.
 const PROBE: usize = 1 << 12;
 
+/// Room before the text of a page for its levels and lengths.
+const HEAD: usize = 64 << 10;
+
 /// Text up to this length stands in its view.
 const INLINE: u32 = 12;
 
@@ -139,13 +142,17 @@ impl ColumnEncoder {
             return self.push_text(rows.iter().map(value), scratch);
         }
         for (number, row) in rows {
-            let (array, row) = (arrays[*number as usize], *row as usize);
-            let is_valid = array.is_valid(row);
+            let array = arrays[*number as usize];
+            let is_valid = array.is_valid(*row as usize);
             self.present.push(is_valid);
             if is_valid {
-                text.push_view(array.views()[row], *number, || array.value(row).as_bytes());
+                text.push_view(array.views()[*row as usize], *number, *row);
             }
         }
+        text.resolve(
+            |array, row| arrays[array as usize].value(row as usize).as_bytes(),
+            |array, row| arrays[array as usize].views()[row as usize],
+        );
         text.review();
         Ok(())
     }
@@ -172,7 +179,7 @@ impl ColumnEncoder {
             }),
         }
         text.review();
-        if text.bytes.len() >= PAGE_BYTES {
+        if text.bytes.len() >= HEAD + PAGE_BYTES {
             self.end_page(scratch)?;
         }
         Ok(())
@@ -236,10 +243,12 @@ impl ColumnEncoder {
             }
             Values::Text(text) => {
                 pack_deltas(&text.lengths, raw);
-                raw.extend_from_slice(&text.bytes);
+                let (encoding, page) = (Encoding::DELTA_LENGTH_BYTE_ARRAY, text.behind(raw));
+                self.pages.data(rows, encoding, page, &mut scratch.compressor, &mut scratch.packed)?;
                 text.lengths.clear();
-                text.bytes.clear();
-                Encoding::DELTA_LENGTH_BYTE_ARRAY
+                text.clear_bytes();
+                self.end_rows();
+                return Ok(());
             }
             Values::Integer(integers) if integers.dictionary.is_used => {
                 let mut dictionary = Vec::with_capacity(integers.dictionary.entries.len() * 8);
@@ -261,10 +270,14 @@ impl ColumnEncoder {
                 Encoding::PLAIN
             }
         };
-        self.pages.data(rows, encoding, scratch)?;
-        self.pages.nulls += (rows - self.present.ones()) as u64;
-        self.present.clear();
+        self.pages.data(rows, encoding, &scratch.raw, &mut scratch.compressor, &mut scratch.packed)?;
+        self.end_rows();
         Ok(())
+    }
+
+    fn end_rows(&mut self) {
+        self.pages.nulls += (self.present.len() - self.present.ones()) as u64;
+        self.present.clear();
     }
 
     /// Ends the row group: the bytes of its pages, and what the file's footer says of them.
@@ -323,14 +336,28 @@ struct TextValues {
     dictionary: TextDictionary,
     codes: Vec<u32>,
     lengths: Vec<i64>,
+    /// Behind [`HEAD`] bytes of room.
     bytes: Vec<u8>,
+    unknown: Vec<Unknown>,
+}
+
+/// A value whose number is being looked for.
+#[derive(Clone, Copy)]
+struct Unknown {
+    /// Its place among the codes.
+    place: u32,
+    array: u32,
+    row: u32,
+    /// The number it may have, or `u32::MAX`.
+    guess: u32,
+    hash: u64,
 }
 
 #[derive(Default)]
 struct TextDictionary {
     is_used: bool,
     hasher: DefaultHashBuilder,
-    numbers: HashTable<u32>,
+    numbers: Numbers,
     /// Where the bytes of each value are.
     entries: Vec<(u32, u32)>,
     /// The values as a dictionary page has them: length and bytes of each.
@@ -379,31 +406,99 @@ impl TextDictionary {
             return self.last as u32;
         }
         let hash = self.hasher.hash_one(value);
+        self.number_of(hash, value)
+    }
+
+    /// The number of a value with that hash; a new one when it is not known.
+    fn number_of(&mut self, hash: u64, value: &[u8]) -> u32 {
         let Self { numbers, entries, bytes, .. } = self;
-        let text = |number: &u32| {
-            let (from, to) = entries[*number as usize];
-            &bytes[from as usize..to as usize]
+        let is_it = |number: u32| {
+            let (from, to) = entries[number as usize];
+            &bytes[from as usize..to as usize] == value
         };
-        let number = match numbers.find(hash, |number| text(number) == value) {
-            Some(number) => *number,
-            None => self.insert(hash, value),
-        };
+        let number = numbers.find(hash, is_it).unwrap_or_else(|| {
+            let number = entries.len() as u32;
+            bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            let from = bytes.len() as u32;
+            bytes.extend_from_slice(value);
+            entries.push((from, bytes.len() as u32));
+            numbers.insert(hash, number);
+            number
+        });
         self.last = number as usize;
         number
     }
+}
 
-    fn insert(&mut self, hash: u64, value: &[u8]) -> u32 {
-        let number = self.entries.len() as u32;
-        self.bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
-        let from = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(value);
-        self.entries.push((from, self.bytes.len() as u32));
-        let Self { numbers, entries, bytes, hasher, .. } = self;
-        numbers.insert_unique(hash, number, |number| {
-            let (from, to) = entries[*number as usize];
-            hasher.hash_one(&bytes[from as usize..to as usize])
-        });
-        number
+/// Numbers by the hash of what they stand for: open addressing, half of the hash beside each number. That half says
+/// where a number belongs too, so the table grows without the values, and is seldom wrong about one.
+#[derive(Default)]
+struct Numbers {
+    /// High half of the hash, and the number plus one; zero where nothing is.
+    places: Vec<u64>,
+    used: usize,
+}
+
+impl Numbers {
+    const LEAST: usize = 1 << 8;
+
+    fn clear(&mut self) {
+        self.places.clear();
+        self.places.resize(Self::LEAST, 0);
+        self.used = 0;
+    }
+
+    #[inline]
+    fn first(&self, hash: u64) -> usize {
+        (hash >> 32) as usize & (self.places.len() - 1)
+    }
+
+    /// What is at the first place of the hash: asked for early, it has come when it is needed.
+    #[inline]
+    fn touch(&self, hash: u64) -> u64 {
+        self.places[self.first(hash)]
+    }
+
+    /// The first number with that hash which `is_it`.
+    #[inline]
+    fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let mut at = self.first(hash);
+        loop {
+            match self.places[at] {
+                0 => return None,
+                found if found >> 32 == hash >> 32 && is_it(found as u32 - 1) => {
+                    return Some(found as u32 - 1);
+                }
+                _ => at = (at + 1) & (self.places.len() - 1),
+            }
+        }
+    }
+
+    fn insert(&mut self, hash: u64, number: u32) {
+        // At most half full.
+        if self.used * 2 >= self.places.len() {
+            self.grow();
+        }
+        self.put(hash & 0xffff_ffff_0000_0000 | u64::from(number + 1));
+        self.used += 1;
+    }
+
+    fn put(&mut self, entry: u64) {
+        let mut at = self.first(entry);
+        while self.places[at] != 0 {
+            at = (at + 1) & (self.places.len() - 1);
+        }
+        self.places[at] = entry;
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let larger = vec![0; self.places.len() * 2];
+        for entry in std::mem::replace(&mut self.places, larger) {
+            if entry != 0 {
+                self.put(entry);
+            }
+        }
     }
 }
 
@@ -416,7 +511,26 @@ impl TextValues {
         self.dictionary.views.0.fill(NOTHING);
         self.codes.clear();
         self.lengths.clear();
+        self.clear_bytes();
+    }
+
+    fn clear_bytes(&mut self) {
         self.bytes.clear();
+        self.bytes.resize(HEAD, 0);
+    }
+
+    /// The bytes of the page with `head` before them: written into the room that is kept for it, so that the text is
+    /// not moved again.
+    fn behind(&mut self, head: &[u8]) -> &[u8] {
+        let from = match HEAD.checked_sub(head.len()) {
+            Some(from) => from,
+            None => {
+                self.bytes.splice(..HEAD, std::iter::repeat_n(0, head.len()));
+                0
+            }
+        };
+        self.bytes[from..from + head.len()].copy_from_slice(head);
+        &self.bytes[from..]
     }
 
     #[inline]
@@ -426,17 +540,43 @@ impl TextValues {
     }
 
     #[inline]
-    fn push_view<'v>(&mut self, view: u128, array: u32, value: impl FnOnce() -> &'v [u8]) {
-        let array = if view as u32 <= INLINE { u32::MAX } else { array };
-        let place = Views::place(view, array);
-        let (seen, of, number) = self.dictionary.views.0[place];
-        if seen == view && of == array {
-            self.codes.push(number);
-            return;
+    fn push_view(&mut self, view: u128, array: u32, row: u32) {
+        let owner = if view as u32 <= INLINE { u32::MAX } else { array };
+        let (seen, of, number) = self.dictionary.views.0[Views::place(view, owner)];
+        if seen != view || of != owner {
+            let place = self.codes.len() as u32;
+            self.unknown.push(Unknown { place, array, row, guess: u32::MAX, hash: 0 });
         }
-        let number = self.dictionary.number(value());
-        self.dictionary.views.0[place] = (view, array, number);
         self.codes.push(number);
+    }
+
+    /// Finds the numbers of what [`TextValues::push_view`] did not know. Each step is done for all of them before the
+    /// next: what they need is far apart in memory, and asked for at once it comes at once.
+    #[inline]
+    fn resolve<'v>(&mut self, value: impl Fn(u32, u32) -> &'v [u8], view: impl Fn(u32, u32) -> u128) {
+        let Self { dictionary, codes, unknown, .. } = self;
+        let mut touched = 0;
+        for this in unknown.iter_mut() {
+            this.hash = dictionary.hasher.hash_one(value(this.array, this.row));
+            touched ^= dictionary.numbers.touch(this.hash);
+        }
+        for this in unknown.iter_mut() {
+            this.guess = dictionary.numbers.find(this.hash, |_| true).unwrap_or(u32::MAX);
+            if let Some((from, _)) = dictionary.entries.get(this.guess as usize) {
+                touched ^= u64::from(dictionary.bytes[*from as usize - 1]);
+            }
+        }
+        std::hint::black_box(touched);
+        for this in unknown.drain(..) {
+            let text = value(this.array, this.row);
+            let is_it = (this.guess as usize) < dictionary.entries.len()
+                && dictionary.get(this.guess as usize) == text;
+            let number = if is_it { this.guess } else { dictionary.number_of(this.hash, text) };
+            let view = view(this.array, this.row);
+            let owner = if view as u32 <= INLINE { u32::MAX } else { this.array };
+            dictionary.views.0[Views::place(view, owner)] = (view, owner, number);
+            codes[this.place as usize] = number;
+        }
     }
 
     #[inline]
@@ -586,11 +726,18 @@ impl Pages {
         self.write(page, values.len())
     }
 
-    /// Writes `scratch.raw` as a data page.
-    fn data(&mut self, rows: usize, encoding: Encoding, scratch: &mut Scratch) -> Result<()> {
-        compress(&mut scratch.compressor, &scratch.raw, &mut scratch.packed)?;
+    /// Writes `raw` as a data page.
+    fn data(
+        &mut self,
+        rows: usize,
+        encoding: Encoding,
+        raw: &[u8],
+        compressor: &mut zstd::bulk::Compressor<'static>,
+        packed: &mut Vec<u8>,
+    ) -> Result<()> {
+        compress(compressor, raw, packed)?;
         let page = Page::DataPage {
-            buf: Bytes::copy_from_slice(&scratch.packed),
+            buf: Bytes::copy_from_slice(packed),
             num_values: rows as u32,
             encoding,
             def_level_encoding: Encoding::RLE,
@@ -600,7 +747,7 @@ impl Pages {
         self.data_at.get_or_insert(self.out.bytes_written());
         self.rows += rows as u64;
         self.encoding = encoding;
-        self.write(page, scratch.raw.len())
+        self.write(page, raw.len())
     }
 
     fn write(&mut self, page: Page, uncompressed: usize) -> Result<()> {

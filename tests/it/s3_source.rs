@@ -314,6 +314,8 @@ fn objects_that_were_taken_in_from_a_copy_are_known() {
     assert_eq!((took.objects(), took.count("records")), (3, 3));
     let bucket = world.ingest(&[]);
     assert_eq!((bucket.objects(), bucket.count("records"), bucket.count("duplicates")), (5, 2, 3));
+    // Nothing had to be asked for again.
+    assert_eq!(bucket.count("retries"), 0);
     world.assert_holds(&lake, 5);
     assert_eq!(world.ingest(&[]).objects(), 0);
 }
