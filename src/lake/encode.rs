@@ -605,6 +605,15 @@ mod tests {
                         .map(|n| (n % 3 > 0).then(|| format!("arn:aws:iam::111122223333:user/{}", n % 97)))
                         .collect::<StringViewArray>(),
                 ),
+                // A dictionary that has to grow, of texts that stand in their views and others.
+                "host_header" => Arc::new(
+                    numbers()
+                        .map(|n| Some(format!("{}.example", n * n % 1_500)))
+                        .collect::<StringViewArray>(),
+                ),
+                "remote_ip" => Arc::new(
+                    numbers().map(|n| Some(format!("192.0.2.{}", n % 1_201))).collect::<StringViewArray>(),
+                ),
                 "user_agent" => Arc::new(
                     numbers().map(|n| Some(format!("agent number {n}"))).collect::<StringViewArray>(),
                 ),

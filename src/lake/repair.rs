@@ -134,12 +134,7 @@ impl Lake {
     }
 
     /// Writes every file that has rows of these objects anew, without them. The number of records left out.
-    async fn without(
-        &self,
-        gone: &Objects,
-        parts: &mut Vec<PartFile>,
-        change: &mut Change,
-    ) -> Result<u64> {
+    async fn without(&self, gone: &Objects, parts: &mut Vec<PartFile>, change: &mut Change) -> Result<u64> {
         let mut records = 0;
         for table in Table::ALL {
             for file in self.described(table.name(), &self.tables[table as usize])? {

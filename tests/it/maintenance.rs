@@ -244,7 +244,8 @@ fn what_damage_took_is_read_again() {
 
     let files = |day: u32| -> Vec<PathBuf> {
         let folder = Path::new(&ground.lake()).join(format!("access_logs/event_date=2026-03-0{day}"));
-        let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
         files.sort();
         files
     };
@@ -314,7 +315,11 @@ fn a_killed_compaction_is_finished_by_the_next() {
         // What the killed one left behind goes with the next recovery.
         json(&["lake", "vacuum", "--older-than", "0s", "--json", "--lake", &ground.lake()]);
         let status = json(&["lake", "status", "--json", "--lake", &ground.lake()]);
-        assert_eq!((&status["pending_intents"], &status["remains"]["files"]), (&0.into(), &0.into()), "{status}");
+        assert_eq!(
+            (&status["pending_intents"], &status["remains"]["files"]),
+            (&0.into(), &0.into()),
+            "{status}"
+        );
         assert!(ground.records() == expected, "step {step}");
     }
 }
