@@ -2,14 +2,15 @@
 """Compares s3trail with its peers on one access log: interleaved runs, medians, one Markdown table.
 
     python3 benches/peers/run.py [--bytes 1GB] [--runs 5] [--bin target/release/s3trail]
-                                 [--work DIR] [--json FILE]
+                                 [--work DIR] [--json FILE] [--only TOOL ...]
 
 Every run is a process of its own, start-up included, held to the same processors, writing to an empty
 directory. Each tool runs once unmeasured before the runs that count; in that run its table is audited by
-DuckDB. The result is only worth quoting from an otherwise idle machine; the load found at the start is
-printed with it.
+DuckDB. A tool that this machine does not have is skipped, and the result says so. The result is only worth
+quoting from an otherwise idle machine; the load found at the start is printed with it.
 
-Needs Linux or macOS and Python 3.11. The peers are installed into WORK/venv at pinned versions on first use.
+Needs Linux or macOS and Python 3.11. On first use the peers from PyPI are installed into WORK/venv at pinned
+versions, and regex-tokenizer is built in WORK with cargo. GoAccess is the system's own.
 """
 
 import argparse
@@ -56,7 +57,7 @@ class Result:
     runs: list[Measured] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     bytes_on_disk: int = 0
-    misread: Optional[int] = None
+    misread: Optional[int] = None  # None when there is no table to audit
     startup_seconds: Optional[float] = None
     version: str = "version unknown"
 
@@ -97,7 +98,7 @@ def run_once(result: Result, job: Job, audit: bool) -> None:
     # What the run before left to be written must not be billed to this one.
     os.sync()
     measured = measure(result.peer.command(job), job.out.parent / result.peer.name)
-    answer = result.peer.answer(measured.stdout)
+    answer = result.peer.answer(measured.stdout, job)
     if audit:
         glob = result.peer.parquet(job)
         if glob is not None:
@@ -113,13 +114,15 @@ def run_once(result: Result, job: Job, audit: bool) -> None:
 
 def audited(peer: Peer, job: Job, glob: str, answer: Answer) -> int:
     """Checks that the table is the one that was asked for; returns the number of misread rows."""
-    command = [str(job.python), str(HERE / "audit.py"), glob]
+    command = [str(job.python), str(HERE / "audit.py"), glob, *(["--text"] if peer.text_columns else [])]
     found = json.loads(measure(command, job.out.parent / f"{peer.name}-audit").stdout)
     if found["rows"] != answer.rows:
         raise Trouble(f"{peer.name}: says {answer.rows} rows, its files hold {found['rows']}")
     for name, sql_type in FIELDS.items():
-        if found["columns"].get(name) != sql_type:
-            actual = found["columns"].get(name)
+        if peer.text_columns:
+            sql_type = "VARCHAR"
+        actual = found["columns"].get(name)
+        if actual != sql_type:
             raise Trouble(f"{peer.name}: column {name} is {actual}, not {sql_type}: no fair comparison")
     return found["misread"]
 
@@ -130,7 +133,7 @@ def start_up(result: Result, job: Job, log: Path) -> None:
     if command is not None:
         runs = [measure(command, log) for _ in range(5)]
         result.startup_seconds = statistics.median(run.seconds for run in runs)
-        result.version = runs[0].stdout.strip()
+        result.version = runs[0].stdout.strip().partition("\n")[0].rstrip(".")
 
 
 def count_lines(path: Path) -> int:
@@ -167,7 +170,7 @@ def megabytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB"
 
 
-def table(results: list[Result], size: int, lines: int) -> str:
+def table(results: list[Result], skipped: dict[str, str], size: int, lines: int) -> str:
     """The Markdown table and the notes under it."""
     rows = [
         "| tool | seconds (min / median / max) | MB/s | CPU s | peak RSS | on disk "
@@ -186,21 +189,20 @@ def table(results: list[Result], size: int, lines: int) -> str:
             f"{statistics.median(run.cpu_seconds for run in result.runs):.2f}",
             megabytes(max(run.peak_rss_bytes for run in result.runs)),
             megabytes(result.bytes_on_disk),
-            "?" if last.rows is None else f"{last.rows:,}",
+            "no table" if result.misread is None else f"{last.rows:,}",
             f"{last.kept_aside:,}",
             "?" if lost is None else f"{lost:,}",
-            "?" if result.misread is None else f"{result.misread:,}",
+            "not audited" if result.misread is None else f"{result.misread:,}",
         ]
         rows.append("| " + " | ".join(cells) + " |")
     rows.append("")
     first = results[0]
     for result in results[1:]:
-        name = result.peer.name
-        rows.append(
-            f"- **{name} / {first.peer.name}**: "
-            f"{result.median_seconds() / first.median_seconds():.2f} times the seconds, "
-            f"{result.bytes_on_disk / first.bytes_on_disk:.2f} times the bytes on disk."
-        )
+        ratio = f"{result.median_seconds() / first.median_seconds():.2f} times the seconds"
+        disk_ratio = bytes_ratio(result, first)
+        if disk_ratio is not None:
+            ratio += f", {disk_ratio:.2f} times the bytes on disk"
+        rows.append(f"- **{result.peer.name} / {first.peer.name}**: {ratio}.")
     for result in results:
         note = f"- `{result.peer.name}` ({result.version}): {result.peer.what}."
         if result.startup_seconds is not None:
@@ -210,14 +212,25 @@ def table(results: list[Result], size: int, lines: int) -> str:
                 median = statistics.median(answer.details[key] for answer in result.answers[1:])
                 note += f" {key} {median:.3f} (median, its own figure)."
         rows.append(note)
+    rows += [f"- Skipped: `{name}`: {reason}." for name, reason in skipped.items()]
     rows += [
         "- kept aside: lines held outside the table (s3trail's rejects and removed duplicates); lost: lines of "
         "the input that are nowhere; misread: rows whose fields are shifted so far that one holds an impossible "
         "value (a lower bound).",
         "- Not equal work: s3trail also decodes keys, writes where every line came from, keeps rejects and a "
-        "ledger, syncs its files and commits; DuckDB writes one Parquet file and syncs nothing.",
+        "ledger, syncs its files and commits; the others write one file and sync nothing.",
     ]
+    for unequal in dict.fromkeys(result.peer.unequal for result in results if result.peer.unequal):
+        names = ", ".join(f"`{result.peer.name}`" for result in results if result.peer.unequal == unequal)
+        rows.append(f"- Not equal work, {names}: {unequal}.")
     return "\n".join(rows)
+
+
+def bytes_ratio(result: Result, first: Result) -> Optional[float]:
+    """How much of the disk a table needs beside that of `first`. A report cannot be compared in this."""
+    if result.misread is None or first.misread is None:
+        return None
+    return result.bytes_on_disk / first.bytes_on_disk
 
 
 def as_json(results: list[Result], context: dict) -> dict:
@@ -231,6 +244,8 @@ def as_json(results: list[Result], context: dict) -> dict:
                 "name": result.peer.name,
                 "version": result.version,
                 "what": result.peer.what,
+                "unequal": result.peer.unequal,
+                "audited": result.misread is not None,
                 "seconds": [run.seconds for run in result.runs],
                 "median_seconds": result.median_seconds(),
                 "cpu_seconds": [run.cpu_seconds for run in result.runs],
@@ -243,7 +258,7 @@ def as_json(results: list[Result], context: dict) -> dict:
                 "misread": result.misread,
                 "details": [answer.details for answer in result.answers[1:]],
                 "seconds_ratio": result.median_seconds() / first.median_seconds(),
-                "bytes_ratio": result.bytes_on_disk / first.bytes_on_disk,
+                "bytes_ratio": bytes_ratio(result, first),
             }
         )
     return {**context, "tools": tools}
@@ -272,6 +287,21 @@ def arguments() -> argparse.Namespace:
     if args.runs < 1 or args.threads < 1:
         parser.error("--runs and --threads take a number from 1")
     return args
+
+
+def ready(peers: list[Peer], job: Job) -> tuple[list[Result], dict[str, str]]:
+    """The peers that can be run here, and why the others cannot."""
+    results, skipped = [], {}
+    for peer in peers:
+        reason = peer.missing(job)
+        if reason is None:
+            results.append(Result(peer))
+        else:
+            skipped[peer.name] = reason
+            print(f"skipped: {peer.name}: {reason}", file=sys.stderr)
+    if not results:
+        raise Trouble("none of the tools can be run here")
+    return results, skipped
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -308,8 +338,16 @@ def compare(args: argparse.Namespace) -> None:
             source = made / "access.log"
         source = source.resolve()
         size, lines = source.stat().st_size, count_lines(source)
-        job = Job(source, scratch / "out", args.threads, args.bin.resolve(), Path(sys.executable))
-        results = [Result(peer) for peer in PEERS if args.only is None or peer.name in args.only]
+        job = Job(
+            source=source,
+            out=scratch / "out",
+            threads=args.threads,
+            s3trail=args.bin.resolve(),
+            python=Path(sys.executable),
+            work=args.work.resolve(),
+        )
+        wanted = [peer for peer in PEERS if args.only is None or peer.name in args.only]
+        results, skipped = ready(wanted, job)
         for result in results:
             print(f"warm-up: {result.peer.name}", file=sys.stderr)
             run_once(result, job, audit=True)
@@ -333,10 +371,10 @@ def compare(args: argparse.Namespace) -> None:
         f"{args.runs} interleaved runs after one warm-up each; {machine['processor']}, {machine['system']}, "
         f"load at start {load:.2f}.\n"
     )
-    print(table(results, size, lines))
+    print(table(results, skipped, size, lines))
     if args.json is not None:
         source_facts = {"bytes": size, "lines": lines, "seed": args.seed if args.input is None else None}
-        context = {"input": source_facts, "threads": args.threads, "machine": machine}
+        context = {"input": source_facts, "threads": args.threads, "machine": machine, "skipped": skipped}
         args.json.write_text(json.dumps(as_json(results, context), indent=2) + "\n")
 
 

@@ -55,7 +55,8 @@ FROM requests
 WHERE time >= $since AND time < $until
     AND http_status BETWEEN 200 AND 299
     AND error_code IS NULL
-    AND operation <> 'REST.OPTIONS.PREFLIGHT'
+    -- by class: servers compatible with S3 give preflights other names
+    AND operation_class <> 'preflight'
     AND ($website OR operation NOT LIKE 'WEBSITE.%')
     -- the function only for the others
     AND CASE WHEN requester LIKE 'arn:%' THEN false ELSE is_anonymous END

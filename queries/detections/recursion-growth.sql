@@ -19,7 +19,7 @@
 --! usd_if_read, usd_if_notified and usd_if_transitioned are for one read, one event notification, one lifecycle
 --! transition of each. evidence_kind is how the measured deliveries are known; count is their number."""
 --! runbook = [
---!     "Break the loop first: see recursion-self and recursion-cycle for the command.",
+--!     "Break the loop, either way: switch the access log of the bucket off (aws s3api put-bucket-logging --bucket BUCKET --bucket-logging-status '{}'), or deliver it to a bucket that is not logged (aws s3api put-bucket-logging --bucket BUCKET --bucket-logging-status '{\"LoggingEnabled\": {\"TargetBucket\": \"ANOTHER-BUCKET\", \"TargetPrefix\": \"BUCKET/\"}}'). The fix_command of the finding is one of the two; in a loop of several buckets BUCKET is the last of the path before it closes.",
 --!     "If it grows, see who sends the traffic that it echoes: run s3trail query top-talkers for the bucket.",
 --!     "Look at what runs for every object: aws s3api get-bucket-notification-configuration --bucket BUCKET, and the same with get-bucket-replication and get-bucket-lifecycle-configuration",
 --! ]

@@ -18,7 +18,8 @@
 --! change of logging nearest to the first and the last delivery; what it changed is not logged. state goes by the writes
 --! in the bucket's own log where there are any."""
 --! runbook = [
---!     "Look where the bucket logs to now: aws s3api get-bucket-logging --bucket BUCKET; when TargetBucket is the bucket itself, run the fix_command of the finding",
+--!     "Look where the bucket logs to now: aws s3api get-bucket-logging --bucket BUCKET; go on when TargetBucket is the bucket itself.",
+--!     "Break the loop, either way: switch the access log of the bucket off (aws s3api put-bucket-logging --bucket BUCKET --bucket-logging-status '{}'), or deliver it to a bucket that is not logged (aws s3api put-bucket-logging --bucket BUCKET --bucket-logging-status '{\"LoggingEnabled\": {\"TargetBucket\": \"ANOTHER-BUCKET\", \"TargetPrefix\": \"BUCKET/\"}}'). The fix_command of the finding is one of the two.",
 --!     "Expire what has piled up under the log prefix with a lifecycle rule; do not delete the objects one by one.",
 --!     "Run recursion-growth to see what it amounts to, and look at what hangs on the bucket: aws s3api get-bucket-notification-configuration --bucket BUCKET",
 --!     "Find the template that made it: CloudFormation and CDK log a bucket to itself when a prefix is given and no destination.",

@@ -9,6 +9,8 @@
 --! observed: S3's log delivery wrote log objects into the destination, as the destination's own log says; source_bucket
 --! is null where neither a partitioned key nor a log object that was taken in names it.
 --! inferred: shape and sizes only, by a writer that is not known as log delivery.
+--! ended_at is when the logging of source_bucket was changed, where no delivery of that edge was seen afterwards
+--! (but for two hours, the time such a change takes) and the log goes on for another hour at least; null otherwise.
 --! loop is the path of the shortest loop that the edge is on, such as a -> b -> a; null for none. records is null where
 --! the log objects themselves were not taken in. The command s3trail recursion draws this report."""
 --! tags = ["recursion", "access-logging"]
@@ -37,6 +39,7 @@ SELECT
     edges.records,
     edges.first_seen,
     edges.last_seen,
+    first_value(endings.ended_at) AS ended_at,
     first_value(loops.loop ORDER BY loops.hops, loops.loop) AS loop
 FROM (
     SELECT
@@ -70,6 +73,32 @@ LEFT JOIN (
     FROM (SELECT loop, hops, buckets, unnest(range(1, hops + 1)) AS position FROM log_loops) AS positions
 ) AS loops
     ON loops.source_bucket = edges.source_bucket AND loops.destination_bucket = edges.destination_bucket
+LEFT JOIN (
+    SELECT delivered.source_bucket, delivered.destination_bucket, min(changed.time) AS ended_at
+    FROM (
+        SELECT
+            source_bucket,
+            destination_bucket,
+            min(time) AS first_seen,
+            -- The records of the destination are the better witness of whether it still goes on.
+            coalesce(max(time) FILTER (WHERE evidence_kind <> 'certain'), max(time)) AS last_delivery
+        FROM deliveries
+        WHERE time >= $since AND time < $until
+        GROUP BY source_bucket, destination_bucket
+    ) AS delivered
+    INNER JOIN (
+        SELECT bucket, time
+        FROM access_logs
+        WHERE operation = 'REST.PUT.LOGGING_STATUS' AND http_status BETWEEN 200 AND 299 AND time < $until
+    ) AS changed
+        ON changed.bucket = delivered.source_bucket
+    CROSS JOIN (SELECT max(time) AS data_end FROM access_logs WHERE time < $until) AS clock
+    WHERE changed.time > first_seen
+        AND last_delivery - changed.time <= INTERVAL '2 hours'
+        AND data_end >= greatest(changed.time, last_delivery) + INTERVAL '1 hour'
+    GROUP BY delivered.source_bucket, delivered.destination_bucket
+) AS endings
+    ON endings.source_bucket = edges.source_bucket AND endings.destination_bucket = edges.destination_bucket
 GROUP BY edges.source_bucket, edges.destination_bucket, edges.evidence_kind, edges.objects, edges.bytes, edges.records,
     edges.first_seen, edges.last_seen
 ORDER BY destination_bucket, source_bucket NULLS LAST, evidence_kind

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::args::{DetectArgs, DetectionValues, Detections, FindingsOutput};
+use super::ingest::DEFAULT_MAX_REJECT_RATIO;
 use super::notes::Note;
 use super::output::{terminal_width, write_to};
 use super::settings::Settings;
@@ -23,7 +24,16 @@ pub(super) async fn run(args: DetectArgs, settings: &Settings, ui: &Ui) -> Resul
     let opened = Opened::open(&args.target, settings, ui).await?;
     let findings = plan.run(&opened, &args.detections.values, settings, ui).await?;
     show(&findings, &args.output)?;
-    Ok(exit_code(&findings, args.output.fail_on))
+    // No finding in what was read says nothing of what was not.
+    let limit = settings.max_reject_ratio.unwrap_or(DEFAULT_MAX_REJECT_RATIO);
+    let is_refused = opened.reject_ratio > limit;
+    if is_refused {
+        ui.note(&Note::RejectRatioExceeded { ratio: opened.reject_ratio, limit });
+    }
+    match opened.is_partial || is_refused {
+        true => Ok(ExitCode::from(TROUBLE)),
+        false => Ok(exit_code(&findings, args.output.fail_on)),
+    }
 }
 
 /// Detections that are going to run, checked as far as that goes without a lake.

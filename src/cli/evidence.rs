@@ -42,7 +42,7 @@ pub(super) async fn run(args: EvidenceArgs, settings: &Settings, ui: &Ui) -> Res
         .with_hint("give the same lake or logs, --since, --until and parameters as to s3trail detect"));
     };
     print(&engine, finding, ui).await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(opened.exit_code())
 }
 
 /// Prints the lines in the order of the evidence, each once.

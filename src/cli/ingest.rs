@@ -27,7 +27,7 @@ use crate::stop::Stop;
 
 /// The lake when none is named.
 pub(super) const DEFAULT_LAKE: &str = "./lake";
-const DEFAULT_MAX_REJECT_RATIO: f64 = 0.01;
+pub(super) const DEFAULT_MAX_REJECT_RATIO: f64 = 0.01;
 
 pub(super) async fn run(args: IngestArgs, settings: &Settings, ui: &Ui, stop: &Stop) -> Result<ExitCode> {
     let job = Job::new(&args.intake, args.dry_run, settings, *ui, stop).await?;

@@ -21,7 +21,7 @@ pub(super) async fn run(args: QueryArgs, settings: &Settings, ui: &Ui) -> Result
     let opened = Opened::open(&args.target, settings, ui).await?;
     let engine = opened.engine(&catalog, settings, args.max_memory, args.timeout).await?;
     answer(&engine, &sql, &params, &args).await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(opened.exit_code())
 }
 
 /// The SQL and its parameters: from a file, a saved query, or the command line itself.

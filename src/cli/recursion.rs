@@ -28,5 +28,5 @@ pub(super) async fn run(args: RecursionArgs, settings: &Settings, ui: &Ui) -> Re
     let edges: Vec<Edge> =
         Engine::rows(&engine.collect(frame).await?).map_err(|e| e.with_context("report", REPORT))?;
     write_to(args.output.as_deref(), |out| graph::write(&edges, args.format, out))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(opened.exit_code())
 }

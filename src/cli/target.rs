@@ -1,5 +1,6 @@
 //! What a question is put to: a lake, or log objects through a lake that is thrown away.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use super::args::Target;
@@ -7,7 +8,7 @@ use super::ingest::{lake_location, print_summary, report_trouble};
 use super::progress::Bar;
 use super::settings::Settings;
 use super::shared::{bucket_of, open_lake, open_sources};
-use super::{Ui, threads};
+use super::{TROUBLE, Ui, threads};
 use crate::audit;
 use crate::error::{Error, Result};
 use crate::ingest::{IngestOptions, ingest};
@@ -19,6 +20,10 @@ use crate::stop::Stop;
 /// A lake, and the folder that goes away with it when it is a temporary one.
 pub(super) struct Opened {
     pub lake: Lake,
+    /// Whether log objects of `--logs` could not be read: the answer is not about all that was asked.
+    pub is_partial: bool,
+    /// Lines of `--logs` that were refused, by lines.
+    pub reject_ratio: f64,
     _temporary: Option<tempfile::TempDir>,
 }
 
@@ -28,7 +33,7 @@ impl Opened {
         let reach = target.cloud.reach(&settings.source);
         if target.logs.is_empty() {
             let location = lake_location(target.lake.as_deref(), settings, ui);
-            return Ok(Opened { lake: open_lake(&location, &reach).await?, _temporary: None });
+            return Ok(Opened::of(open_lake(&location, &reach).await?));
         }
         let folder = tempfile::Builder::new()
             .prefix("s3trail-")
@@ -48,7 +53,18 @@ impl Opened {
         let summary = ingest(Some(&mut lake), sources, &options, &bar, &Stop::new()).await?;
         report_trouble(&summary, bar.finish(), ui);
         print_summary(&summary, false, ui);
-        Ok(Opened { lake, _temporary: Some(folder) })
+        let is_partial = summary.incomplete || summary.failed_objects > 0;
+        Ok(Opened { lake, is_partial, reject_ratio: summary.reject_ratio(), _temporary: Some(folder) })
+    }
+
+    /// A lake that was there.
+    fn of(lake: Lake) -> Opened {
+        Opened { lake, is_partial: false, reject_ratio: 0.0, _temporary: None }
+    }
+
+    /// The exit code of an answer to a question.
+    pub fn exit_code(&self) -> ExitCode {
+        if self.is_partial { ExitCode::from(TROUBLE) } else { ExitCode::SUCCESS }
     }
 
     /// An engine over one snapshot of the lake, with the views of `catalog`.

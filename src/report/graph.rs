@@ -45,6 +45,9 @@ pub struct Edge {
     pub first_seen: Option<String>,
     /// Last delivery seen, RFC 3339.
     pub last_seen: Option<String>,
+    /// When the logging of the source bucket was changed, and no such delivery was seen since; RFC 3339.
+    #[serde(default)]
+    pub ended_at: Option<String>,
     /// The loop the edge is part of, as `a -> b -> a`; null for none.
     #[serde(rename = "loop")]
     pub loop_path: Option<String>,
@@ -54,12 +57,14 @@ pub struct Edge {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Loop {
     path: String,
+    /// When the first of its edges ended.
+    ended_at: Option<String>,
     fix: String,
     command: Option<String>,
 }
 
 impl Loop {
-    fn new(path: &str) -> Self {
+    fn new(path: &str, edges: &[Edge]) -> Self {
         let buckets: Vec<&str> = path.split(" -> ").collect();
         // The last delivery of the path is the one that closes it.
         let closing = buckets.iter().rev().nth(1).copied().unwrap_or(path);
@@ -74,7 +79,13 @@ impl Loop {
         let command = is_name.then(|| {
             format!("aws s3api put-bucket-logging --bucket {closing} --bucket-logging-status '{{}}'")
         });
-        Self { path: path.to_owned(), fix, command }
+        let is_step = |edge: &&Edge| {
+            buckets.windows(2).any(|step| {
+                edge.source_bucket.as_deref() == Some(step[0]) && edge.destination_bucket == step[1]
+            })
+        };
+        let ended_at = edges.iter().filter(is_step).filter_map(|edge| edge.ended_at.clone()).min();
+        Self { path: path.to_owned(), ended_at, fix, command }
     }
 }
 
@@ -83,7 +94,8 @@ impl Loop {
 /// # Errors
 /// [`ErrorKind::Io`] when the output cannot be written.
 pub fn write(edges: &[Edge], format: GraphFormat, out: &mut dyn Write) -> Result<()> {
-    let loops: BTreeSet<Loop> = edges.iter().filter_map(|e| e.loop_path.as_deref()).map(Loop::new).collect();
+    let paths = edges.iter().filter_map(|e| e.loop_path.as_deref());
+    let loops: BTreeSet<Loop> = paths.map(|path| Loop::new(path, edges)).collect();
     let text = match format {
         GraphFormat::Text => tree(edges, &loops),
         GraphFormat::Mermaid => mermaid(edges),
@@ -149,7 +161,18 @@ fn tree(edges: &[Edge], loops: &BTreeSet<Loop>) -> String {
     for (number, found) in loops.iter().enumerate() {
         let heading = if number == 0 { "\nLoops\n" } else { "" };
         let _ = writeln!(out, "{heading}{}. {}", number + 1, escape_for_terminal(&found.path));
-        let _ = writeln!(out, "   to break it: {}", escape_for_terminal(&found.fix));
+        let advice = match &found.ended_at {
+            Some(time) => {
+                let _ = writeln!(
+                    out,
+                    "   ended: the logging was changed at {}, and no delivery was seen since",
+                    escape_for_terminal(time)
+                );
+                "should it come back"
+            }
+            None => "to break it",
+        };
+        let _ = writeln!(out, "   {advice}: {}", escape_for_terminal(&found.fix));
         if let Some(command) = &found.command {
             let _ = writeln!(out, "   {command}");
         }
@@ -283,6 +306,7 @@ mod tests {
             bytes: Some(2_900_000),
             first_seen: Some("2026-03-01T10:00:00Z".to_owned()),
             last_seen: Some("2026-03-09T10:00:00Z".to_owned()),
+            ended_at: None,
             loop_path: loop_path.map(str::to_owned),
         }
     }
@@ -291,6 +315,28 @@ mod tests {
         let mut out = Vec::new();
         write(edges, format, &mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_loop_that_was_broken_says_so() {
+        let mut edges = [
+            edge(Some("logs"), "logs", "observed", Some("logs -> logs")),
+            edge(Some("data"), "logs", "certain", None),
+        ];
+        assert!(written(&edges, GraphFormat::Text).contains("to break it: switch off"));
+        edges[0].ended_at = Some("2026-03-09T11:00:00Z".to_owned());
+        let text = written(&edges, GraphFormat::Text);
+        assert!(
+            text.contains("   ended: the logging was changed at 2026-03-09T11:00:00Z, and no delivery"),
+            "{text}"
+        );
+        assert!(
+            text.contains("   should it come back: switch off") && !text.contains("to break it"),
+            "{text}"
+        );
+        let json = written(&edges, GraphFormat::Json);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["loops"][0]["ended_at"], "2026-03-09T11:00:00Z");
     }
 
     #[test]

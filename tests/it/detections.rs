@@ -249,6 +249,20 @@ fn what_should_fire_fires() {
         for finding in &found.findings {
             check_evidence(id, finding, &logs);
         }
+        // What the configuration says is found whenever it was read.
+        for (name, bound) in [("since", "2090-01-01"), ("until", "1990-01-01")] {
+            if id.starts_with("config-") {
+                break;
+            }
+            let mut params = expected.params.clone();
+            params.insert(name.to_owned(), bound.into());
+            let bounded =
+                Expected { log_bucket: None, params, findings: Vec::new(), quiet: Quiet::default() };
+            let found = run(&engine, &[job(query, id, &bounded)]).await;
+            if let Some(finding) = found.findings.first() {
+                wrong.push(format!("{id}: found {} with --{name} {bound}", finding.subject));
+            }
+        }
         wrong
     });
 }

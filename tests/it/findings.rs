@@ -271,3 +271,58 @@ fn run_is_ingest_and_detect_with_one_answer() {
     assert_eq!(again["records"], 0);
     assert_eq!(again["findings"], both["findings"]);
 }
+
+/// Source that cannot be read, or is no access log: the exit code says so, whatever was found in the rest.
+#[test]
+fn an_answer_about_part_of_the_logs_ends_with_2() {
+    let desk = Desk::new();
+    let plain = String::from_utf8(crate::common::Spelled::new().line()).unwrap() + "\n";
+    desk.write("logs/good.log", &plain);
+    assert_eq!(desk.text(&["detect", "--logs", "logs"]).0, 0);
+    fs::write(desk.path("logs/bad.gz"), [0x1f, 0x8b, 8, 0, 1, 2, 3, 4]).unwrap();
+    for command in [&["detect"][..], &["query", "SELECT 1"], &["recursion"]] {
+        let (code, out, err) = desk.text(&[command, &["--logs", "logs"]].concat());
+        assert_eq!(code, 2, "{command:?}: {out}{err}");
+        assert!(!out.is_empty() && err.contains("bad.gz"), "{command:?}: {out}{err}");
+    }
+    desk.write("other/refused.log", &format!("{plain}no record\n"));
+    assert_eq!(desk.text(&["query", "SELECT 1", "--logs", "other"]).0, 0);
+    let (code, _, err) = desk.text(&["detect", "--logs", "other"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("refused"), "{err}");
+}
+
+/// A bucket that logged into itself until its owner changed that, in real records.
+#[test]
+fn the_specimen_is_recognised_and_has_ended() {
+    let Some(corpus) = crate::common::corpus() else { return };
+    let desk = Desk::new();
+    fs::create_dir(desk.path("logs")).unwrap();
+    crate::ingest::explode(&corpus, "JSPirates__s3logs__selflogging2013", &desk.path("logs"));
+    let only = ["--only", "recursion-self,recursion-growth", "--logs", "logs"];
+    let of = |found: &Value, id: &str| -> Value {
+        let all = found["findings"].as_array().unwrap().iter();
+        let mine: Vec<&Value> = all.filter(|finding| finding["id"] == id).collect();
+        assert_eq!(mine.len(), 1, "{found:#}");
+        assert_eq!(mine[0]["bucket"], "jspirates");
+        mine[0].clone()
+    };
+    let end = "2013-09-04T21:07:03Z";
+
+    let untold = desk.findings(&only);
+    let found = of(&untold, "recursion-self");
+    assert_eq!((&found["count"], &found["details"]["evidence_kind"]), (&25.into(), &"observed".into()));
+    assert_eq!((&found["details"]["state"], &found["details"]["ended_at"]), (&"ended".into(), &end.into()));
+    assert!(found["last_seen"].as_str().unwrap() < end, "{found:#}");
+    assert_eq!(of(&untold, "recursion-growth")["details"]["verdict"], "steady");
+    let after = desk.findings(&[&only[..], &["--since", end]].concat());
+    assert_eq!(after["findings"], Value::Array(Vec::new()));
+
+    let told = desk.findings(&[&only[..], &["--log-bucket", "jspirates"]].concat());
+    let found = of(&told, "recursion-self");
+    assert_eq!(found["details"]["evidence_kind"], "certain");
+    assert_eq!((&found["details"]["state"], &found["details"]["ended_at"]), (&"ended".into(), &end.into()));
+
+    let (_, out, _) = desk.text(&["-q", "recursion", "--logs", "logs"]);
+    assert!(out.contains(&format!("ended: the logging was changed at {end}")), "{out}");
+}
