@@ -42,7 +42,8 @@ FROM (
 LEFT JOIN (
     SELECT bucket, time, referer, log_bucket, log_key, log_offset
     FROM access_logs
-    WHERE time >= $since AND time < $until AND operation = 'REST.OPTIONS.PREFLIGHT' AND http_status BETWEEN 200 AND 299
+    WHERE time >= $since AND time < $until
+        AND operation_class(operation) = 'preflight' AND http_status BETWEEN 200 AND 299
 ) AS granted
     ON granted.bucket = configuration.name
 GROUP BY name, audited_at, cors_rules

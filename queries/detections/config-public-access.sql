@@ -73,7 +73,7 @@ LEFT JOIN (
     WHERE time >= $since AND time < $until
         AND http_status BETWEEN 200 AND 299
         AND error_code IS NULL
-        AND operation <> 'REST.OPTIONS.PREFLIGHT'
+        AND operation_class <> 'preflight'
         -- the function only for the others
         AND CASE WHEN requester LIKE 'arn:%' THEN FALSE ELSE is_anonymous END
 ) AS anonymous

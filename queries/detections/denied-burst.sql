@@ -53,7 +53,7 @@ WITH refused AS (
     WHERE time >= $since - $window AND time < $until
         AND (http_status = 403 OR error_code = 'AccessDenied')
         AND (error_code IS NULL OR error_code <> 'InvalidObjectState')
-        AND operation <> 'REST.OPTIONS.PREFLIGHT'
+        AND operation_class <> 'preflight'
         -- one multi-object delete is one request, whatever the number of its keys
         AND operation NOT LIKE 'BATCH.%'
         AND NOT is_aws_internal

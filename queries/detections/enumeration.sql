@@ -66,7 +66,7 @@ WITH probes AS (
     FROM requests
     WHERE time >= $since AND time < $until
         AND (http_status IN (403, 404) OR operation IN ('REST.GET.BUCKET', 'REST.GET.BUCKETVERSIONS'))
-        AND operation <> 'REST.OPTIONS.PREFLIGHT'
+        AND operation_class <> 'preflight'
         -- configuration that is not there, which every inventory meets, and objects in the archive
         AND (
             error_code IS NULL
