@@ -38,6 +38,7 @@ pub mod side;
 pub mod state;
 #[cfg(test)]
 mod testing;
+mod values;
 pub mod verify;
 
 use std::collections::HashMap;
