@@ -54,6 +54,8 @@ impl Folder {
         Ok(match other {
             None => Content::Free,
             Some(_) if tables == Table::ALL.len() => Content::Unmarked,
+            // Another process has begun one while we looked.
+            Some(_) if tokio::fs::try_exists(root.join(OWN_FOLDER)).await.unwrap_or(false) => Content::Marked,
             Some(name) => Content::Other(name),
         })
     }

@@ -77,6 +77,10 @@ impl Remote {
             return Ok(Content::Marked);
         }
         let Some(other) = self.first(None).await? else { return Ok(Content::Free) };
+        // Another process has begun one since we looked: its mark comes first.
+        if other.parts().next().is_some_and(|part| part.as_ref() == OWN_FOLDER) {
+            return Ok(Content::Marked);
+        }
         for table in Table::ALL {
             if self.first(Some(&ObjectPath::from(table.name()))).await?.is_none() {
                 return Ok(Content::Other(other.to_string()));

@@ -363,6 +363,14 @@ fn endless(folder: &Path) {
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0, "{}", std::io::Error::last_os_error());
 }
 
+/// Waits until the program reads the pipe, which then goes on for as long as what is returned.
+fn wait_for_reader(folder: &Path) -> fs::File {
+    use std::os::unix::fs::OpenOptionsExt;
+    let open =
+        || fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open(folder.join("pipe")).ok();
+    wait_for("a reader of the pipe", open)
+}
+
 /// Waits until the heartbeat says so.
 fn wait_for_state(state: &str, folder: &Path) {
     wait_for(state, || {
@@ -379,6 +387,7 @@ fn a_second_signal_ends_it_at_once() {
         let words = ["ingest", "pipe", "--lake", "lake", "--heartbeat", "heartbeat.json"];
         let mut running = Running::start(&words, folder.path());
         wait_for_state("ingesting", folder.path());
+        let _pipe = wait_for_reader(folder.path());
         running.signal(signal);
         running.line_with("stopping");
         running.signal(signal);
@@ -393,6 +402,7 @@ fn what_hangs_does_not_keep_it_from_ending() {
     let words = ["ingest", "pipe", "--lake", "lake", "--watch", "1h", "--heartbeat", "heartbeat.json"];
     let mut running = Running::start(&words, folder.path());
     wait_for_state("ingesting", folder.path());
+    let _pipe = wait_for_reader(folder.path());
     running.signal(libc::SIGTERM);
     assert_eq!(running.status().code(), Some(0), "{:?}", running.texts());
     let (_, said) = running.texts();
