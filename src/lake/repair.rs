@@ -9,6 +9,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -112,8 +113,8 @@ impl Lake {
     /// # Errors
     /// As [`Lake::drop_damaged`].
     pub async fn forget(&mut self, objects: &[Incomplete]) -> Result<Forgotten> {
-        let gone: Objects =
-            objects.iter().map(|object| (object.log_bucket.clone(), object.log_key.clone())).collect();
+        let gone = objects.iter().map(|object| (object.log_bucket.clone(), object.log_key.clone()));
+        let gone: Arc<Objects> = Arc::new(gone.collect());
         self.begin_maintenance(false).await?;
         let attempt = self.begin(MAINTENANCE).await?;
         let mut parts = Vec::new();
@@ -134,12 +135,17 @@ impl Lake {
     }
 
     /// Writes every file that has rows of these objects anew, without them. The number of records left out.
-    async fn without(&self, gone: &Objects, parts: &mut Vec<PartFile>, change: &mut Change) -> Result<u64> {
+    async fn without(
+        &self,
+        gone: &Arc<Objects>,
+        parts: &mut Vec<PartFile>,
+        change: &mut Change,
+    ) -> Result<u64> {
         let mut records = 0;
         for table in Table::ALL {
             for file in self.described(table.name(), &self.tables[table as usize])? {
                 let local = self.site.fetch(file.object()?).await?;
-                let (dir, gone, path) = (self.table_dir(table), gone.clone(), file.path.clone());
+                let (dir, gone, path) = (self.table_dir(table), Arc::clone(gone), file.path.clone());
                 let is_local = self.is_local();
                 let write = move || rewrite(local.path(), table, &path, dir, &gone, is_local);
                 let Some((left_out, written)) =

@@ -5,7 +5,7 @@
 
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 use parquet::basic::Type;
 
 /// A dictionary larger than this is none.
@@ -339,7 +339,7 @@ pub(super) struct IntegerValues {
 pub(super) struct IntegerDictionary {
     pub(super) is_used: bool,
     hasher: DefaultHashBuilder,
-    numbers: HashTable<u32>,
+    numbers: Numbers,
     pub(super) entries: Vec<i64>,
     last: usize,
 }
@@ -351,16 +351,13 @@ impl IntegerDictionary {
             return self.last as u32;
         }
         let hash = self.hasher.hash_one(value);
-        let Self { numbers, entries, hasher, .. } = self;
-        let number = match numbers.find(hash, |number| entries[*number as usize] == value) {
-            Some(number) => *number,
-            None => {
-                let number = entries.len() as u32;
-                entries.push(value);
-                numbers.insert_unique(hash, number, |number| hasher.hash_one(entries[*number as usize]));
-                number
-            }
-        };
+        let Self { numbers, entries, .. } = self;
+        let number = numbers.find(hash, |number| entries[number as usize] == value).unwrap_or_else(|| {
+            let number = entries.len() as u32;
+            entries.push(value);
+            numbers.insert(hash, number);
+            number
+        });
         self.last = number as usize;
         number
     }
