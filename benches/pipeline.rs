@@ -17,7 +17,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::buffer::Buffer;
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use s3trail::batch::Batcher;
@@ -38,7 +37,7 @@ const CHUNK: usize = 1 << 20;
 
 /// A generated log and the number of its records; every line is one.
 struct Log {
-    text: Buffer,
+    text: Vec<u8>,
     records: usize,
 }
 
@@ -52,7 +51,7 @@ impl Log {
             quirk_rate: Some(quirk_rate),
             ..Options::default()
         };
-        let text = Buffer::from_vec(ok(generate::lines(&options)));
+        let text = ok(generate::lines(&options));
         let records = split_lines(&text).count();
         assert!(records > 1000, "only {records} records in {} bytes", text.len());
         Self { text, records }
@@ -69,14 +68,14 @@ impl Log {
         group
     }
 
-    /// The text in chunks of whole lines, without copying it.
-    fn chunks(&self) -> Vec<Buffer> {
+    /// The text in chunks of whole lines.
+    fn chunks(&self) -> Vec<&[u8]> {
         let mut chunks = Vec::new();
         let mut at = 0;
         while at < self.text.len() {
             let most = &self.text[at..self.text.len().min(at + CHUNK)];
             let length = if at + most.len() == self.text.len() { most.len() } else { whole_lines(most) };
-            chunks.push(self.text.slice_with_length(at, length));
+            chunks.push(&self.text[at..at + length]);
             at += length;
         }
         chunks
@@ -100,8 +99,8 @@ fn parse(text: &[u8]) -> usize {
 }
 
 /// The batches of one chunk, as the ingest makes them.
-fn batch(chunk: &Buffer) -> Vec<RecordBatch> {
-    let mut batcher = ok(Batcher::new(chunk.clone()));
+fn batch(chunk: &[u8]) -> Vec<RecordBatch> {
+    let mut batcher = ok(Batcher::new(chunk));
     let from = batcher.provenance(Some("amzn-s3-demo-logs"), "logs/bench", 0, 0);
     let mut record = Record::default();
     for line in split_lines(chunk) {

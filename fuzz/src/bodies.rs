@@ -3,7 +3,6 @@
 //! Shared by the targets and by the integration tests, which replay the seeds (`tests/it/fuzz_bodies.rs`). So this
 //! knows neither libFuzzer nor a test harness.
 
-use arrow::buffer::Buffer;
 use s3trail::batch::{Batcher, LineReader};
 use s3trail::lines::{self, Line};
 use s3trail::parse;
@@ -28,8 +27,8 @@ pub const TARGETS: [Target; 5] = [
 /// from its record unless that is lossy.
 pub fn parse_line(data: &[u8]) {
     let end = data.iter().position(|b| *b == b'\n').map_or(data.len(), |at| at + 1);
-    let chunk = Buffer::from(&data[..end]);
-    let Some(line) = lines::split_lines(&chunk).next() else { return };
+    let chunk = &data[..end];
+    let Some(line) = lines::split_lines(chunk).next() else { return };
     let mut record = Record::default();
     if let Err(reject) = parse::parse_line(line.text, &mut record) {
         assert!(reject.offset <= line.text.len(), "refused behind its end");
@@ -39,12 +38,12 @@ pub fn parse_line(data: &[u8]) {
     let mut written = Vec::new();
     record.write_line(&mut written);
     assert!(record.quirks.is_lossy() || written == line.text, "the record prints another line");
-    assert_eq!(line_of_row(&chunk, &line, &mut record), line.text, "the row prints another line");
+    assert_eq!(line_of_row(chunk, &line, &mut record), line.text, "the row prints another line");
 }
 
 /// The line that the row of `record` prints; `line` is the whole of `chunk`.
-fn line_of_row(chunk: &Buffer, line: &Line<'_>, record: &mut Record<'_>) -> Vec<u8> {
-    let mut batcher = Batcher::new(chunk.clone()).expect("the chunk is small");
+fn line_of_row(chunk: &[u8], line: &Line<'_>, record: &mut Record<'_>) -> Vec<u8> {
+    let mut batcher = Batcher::new(chunk).expect("the chunk is small");
     let from = batcher.provenance(None, "fuzz", 0, 0);
     batcher.push(record, line, &from);
     let batches = batcher.finish().expect("columns fit the schema");

@@ -1,7 +1,8 @@
 //! Records to Arrow batches.
 //!
-//! [`Batcher`] takes the records of one chunk and gives one [`DateBatch`] per event date. Text columns are views
-//! over the chunk's own bytes; UTF-8 is checked once for the whole chunk and line by line only when that fails.
+//! [`Batcher`] takes the records of one chunk and gives one [`DateBatch`] per event date. Text columns are dictionaries
+//! where texts repeat and plain where they do not; UTF-8 is checked once for the whole chunk and line by line only when
+//! that fails.
 //! It does not read lines (`parse`) and does not know files.
 
 mod rows;
@@ -12,37 +13,48 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, ArrayRef, BinaryBuilder, BooleanArray, Int16Array, Int64Array, RecordBatch,
-    StringViewArray, TimestampMicrosecondArray, new_null_array,
+    ArrayBuilder, ArrayRef, BinaryBuilder, BooleanArray, DictionaryArray, Int16Array, Int64Array,
+    RecordBatch, TimestampMicrosecondArray, UInt32Array, new_null_array,
 };
-use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
+use arrow::buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow::datatypes::DataType;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lines::Line;
 use crate::record::{Field, FieldType, Quirk, Record, value};
 pub use rows::LineReader;
-use text::{Recent, Side, view_in_chunk};
+use schema::repeats;
+use text::{Texts, Words};
 
-/// Number of text columns: those among the 27 fields, and five of our own.
-const TEXT_COLUMNS: usize = {
+/// How many fields are text that repeats, and how many text that does not.
+const fn count_text(is_repeating: bool) -> usize {
     let mut n = 0;
     let mut i = 0;
     while i < Field::COUNT {
-        if matches!(Field::ALL[i].field_type(), FieldType::Text) {
-            n += 1;
-        }
+        let field = Field::ALL[i];
+        n += (matches!(field.field_type(), FieldType::Text) && repeats(field) == is_repeating) as usize;
         i += 1;
     }
-    n + 5
-};
+    n
+}
+
+/// Columns of repeating text: those of fields, then quirks, log bucket and log key.
+const WORD_COLUMNS: usize = count_text(true) + 3;
+const QUIRK_WORDS: usize = WORD_COLUMNS - 3;
+const LOG_BUCKET_WORDS: usize = WORD_COLUMNS - 2;
+const LOG_KEY_WORDS: usize = WORD_COLUMNS - 1;
+
+/// Columns of other text: those of fields, then the logged key and unknown fields.
+const PLAIN_COLUMNS: usize = count_text(false) + 2;
+const KEY_LOGGED_TEXTS: usize = PLAIN_COLUMNS - 2;
+const EXTRA_TEXTS: usize = PLAIN_COLUMNS - 1;
 
 /// Rows of one event date.
 #[derive(Debug, Clone)]
 pub struct DateBatch {
     /// Days since the epoch, UTC; `None` for records without a time.
     pub event_date: Option<i32>,
-    /// The rows, in the order of the lines, with the schema of [`schema::access_logs_schema`].
+    /// The rows, in the order of the lines, with the schema of [`schema::batch_schema`].
     pub batch: RecordBatch,
     /// Bytes of the lines of these rows.
     pub text_bytes: u64,
@@ -51,44 +63,44 @@ pub struct DateBatch {
 /// Where the lines that follow come from.
 #[derive(Debug, Clone, Copy)]
 pub struct Provenance {
-    log_bucket: Option<u128>,
-    log_key: u128,
+    /// Numbers of their words.
+    log_bucket: Option<u32>,
+    log_key: u32,
     /// Offset in the log object of byte 0 of the chunk, modulo 2^64.
     base: u64,
 }
 
 /// Turns the records of one chunk into batches.
 #[derive(Debug)]
-pub struct Batcher {
-    chunk: Buffer,
+pub struct Batcher<'c> {
+    chunk: &'c [u8],
     chunk_is_utf8: bool,
     chunk_has_controls: bool,
-    side: Side,
-    quirk_names: HashMap<u32, u128>,
-    /// By field.
-    recent: Box<[Recent; Field::COUNT]>,
+    /// Numbers of their words.
+    quirk_names: HashMap<u32, u32>,
+    words: Box<[Words; WORD_COLUMNS]>,
     dates: Vec<(Option<i32>, Columns)>,
     current: usize,
     capacity: usize,
 }
 
-impl Batcher {
-    /// A batcher for the lines of `chunk`, which must be smaller than 2 GiB.
-    pub fn new(chunk: Buffer) -> Result<Self> {
-        if chunk.len() > i32::MAX as usize {
-            return Err(Error::new(ErrorKind::Internal, "a chunk of 2 GiB or more"));
+impl<'c> Batcher<'c> {
+    /// A batcher for the lines of `chunk`, which must be smaller than 512 MiB.
+    pub fn new(chunk: &'c [u8]) -> Result<Self> {
+        // Bytes that are not UTF-8 become up to three times as many, and columns end below 2 GiB.
+        if chunk.len() > i32::MAX as usize / 4 {
+            return Err(Error::new(ErrorKind::Internal, "a chunk of 512 MiB or more"));
         }
         // A newline is the only control byte that plain chunks have.
-        let chunk_has_controls = has_controls(&chunk);
-        let chunk_is_utf8 = simdutf8::basic::from_utf8(&chunk).is_ok();
+        let chunk_has_controls = has_controls(chunk);
+        let chunk_is_utf8 = simdutf8::basic::from_utf8(chunk).is_ok();
         let capacity = chunk.len() / 400 + 8;
         Ok(Self {
             chunk,
             chunk_is_utf8,
             chunk_has_controls,
-            side: Side::default(),
             quirk_names: HashMap::new(),
-            recent: Box::new(std::array::from_fn(|_| Recent::new())),
+            words: Box::new(std::array::from_fn(|_| Words::new())),
             dates: Vec::new(),
             current: 0,
             capacity,
@@ -105,8 +117,8 @@ impl Batcher {
         offset: u64,
     ) -> Provenance {
         Provenance {
-            log_bucket: bucket.map(|b| self.side.store(b)),
-            log_key: self.side.store(key),
+            log_bucket: bucket.map(|b| self.words[LOG_BUCKET_WORDS].add(b)),
+            log_key: self.words[LOG_KEY_WORDS].add(key),
             base: offset.wrapping_sub(chunk_at as u64),
         }
     }
@@ -130,52 +142,60 @@ impl Batcher {
             self.switch_to(date);
         }
         let quirks = (!record.quirks.is_empty()).then(|| {
-            let side = &mut self.side;
-            *self
-                .quirk_names
-                .entry(record.quirks.bits())
-                .or_insert_with(|| side.store(&record.quirks.names()))
+            let words = &mut self.words[QUIRK_WORDS];
+            *self.quirk_names.entry(record.quirks.bits()).or_insert_with(|| words.add(&record.quirks.names()))
         });
-        let logged = record.get(Field::Key);
-        let decoded = logged.and_then(|logged| {
-            let operation = record.get(Field::Operation).unwrap_or(b"");
-            self.side.write(|out| value::decode_key_into(operation, logged, out))
-        });
-        let chunk: &[u8] = &self.chunk;
-        let side = &mut self.side;
-        let mut view = |text: &[u8]| {
-            if utf8 { view_in_chunk(chunk, text) } else { side.store(&String::from_utf8_lossy(text)) }
-        };
         let columns = &mut self.dates[self.current].1;
-        let logged_view = logged.map(&mut view);
         let mut present = 0;
-        let mut texts = columns.text.iter_mut();
-        let mut push = |column: usize, view: Option<u128>| {
-            if let Some(texts) = texts.next() {
-                present |= u64::from(view.is_some()) << column;
-                texts.push(view.unwrap_or(0));
-            }
-        };
-        for field in Field::ALL {
+        let mut is_decoded = false;
+        let (mut words, mut texts) = (0, 0);
+        for field in Field::ALL.into_iter().filter(|field| field.field_type() == FieldType::Text) {
             let text = record.get(field);
-            match field {
-                Field::Key => push(field as usize, decoded.or(logged_view)),
-                Field::RequestId | Field::RequestUri | Field::VersionId | Field::HostId => {
-                    push(field as usize, text.map(&mut view));
-                }
-                _ if field.field_type() != FieldType::Text => {}
-                _ if utf8 => {
-                    let recent = &mut self.recent[field as usize];
-                    push(field as usize, text.map(|text| recent.view(chunk, text)));
-                }
-                _ => push(field as usize, text.map(&mut view)),
+            present |= u64::from(text.is_some()) << field as usize;
+            if repeats(field) {
+                let number = text.map(|text| match utf8 {
+                    true => self.words[words].number(self.chunk, text),
+                    false => self.words[words].add(&String::from_utf8_lossy(text)),
+                });
+                columns.words[words].push(number.unwrap_or(0));
+                words += 1;
+                continue;
             }
+            let column = &mut columns.texts[texts];
+            texts += 1;
+            let Some(text) = text else {
+                column.push_null();
+                continue;
+            };
+            if field == Field::Key {
+                let operation = record.get(Field::Operation).unwrap_or(b"");
+                is_decoded = column.push_with(|out| value::decode_key_into(operation, text, out));
+                if is_decoded {
+                    columns.texts[KEY_LOGGED_TEXTS].push(text, utf8);
+                    continue;
+                }
+            }
+            column.push(text, utf8);
         }
-        push(schema::KEY_LOGGED, decoded.and(logged_view));
-        push(schema::QUIRKS, quirks);
-        push(schema::EXTRA, record.extra.map(&mut view));
-        push(schema::LOG_BUCKET, from.log_bucket);
-        push(schema::LOG_KEY, Some(from.log_key));
+        if !is_decoded {
+            columns.texts[KEY_LOGGED_TEXTS].push_null();
+        }
+        match record.extra {
+            Some(extra) => columns.texts[EXTRA_TEXTS].push(extra, utf8),
+            None => columns.texts[EXTRA_TEXTS].push_null(),
+        }
+        columns.words[QUIRK_WORDS].push(quirks.unwrap_or(0));
+        columns.words[LOG_BUCKET_WORDS].push(from.log_bucket.unwrap_or(0));
+        columns.words[LOG_KEY_WORDS].push(from.log_key);
+        for (column, is_there) in [
+            (schema::KEY_LOGGED, is_decoded),
+            (schema::QUIRKS, quirks.is_some()),
+            (schema::EXTRA, record.extra.is_some()),
+            (schema::LOG_BUCKET, from.log_bucket.is_some()),
+            (schema::LOG_KEY, true),
+        ] {
+            present |= u64::from(is_there) << column;
+        }
         columns.push_plain(record, line, from.base, present);
     }
 
@@ -194,9 +214,9 @@ impl Batcher {
 
     /// The batches, one per event date, in the order the dates were met.
     pub fn finish(self) -> Result<Vec<DateBatch>> {
-        let side = self.side.finish();
-        let chunk = self.chunk;
-        self.dates.into_iter().map(|(date, columns)| columns.finish(date, &chunk, &side)).collect()
+        let words: Vec<ArrayRef> =
+            self.words.into_iter().map(|words| Arc::new(words.finish()) as ArrayRef).collect();
+        self.dates.into_iter().map(|(date, columns)| columns.finish(date, self.chunk, &words)).collect()
     }
 }
 
@@ -211,7 +231,9 @@ fn has_controls(bytes: &[u8]) -> bool {
 /// columns at the end: most columns have every value or none.
 #[derive(Debug)]
 struct Columns {
-    text: [Vec<u128>; TEXT_COLUMNS],
+    /// Numbers of words.
+    words: [Vec<u32>; WORD_COLUMNS],
+    texts: [Texts; PLAIN_COLUMNS],
     time: Vec<i64>,
     http_status: Vec<i16>,
     numbers: [Vec<i64>; 4],
@@ -228,7 +250,8 @@ struct Columns {
 impl Columns {
     fn with_capacity(rows: usize) -> Self {
         Self {
-            text: std::array::from_fn(|_| Vec::with_capacity(rows)),
+            words: std::array::from_fn(|_| Vec::with_capacity(rows)),
+            texts: std::array::from_fn(|_| Texts::with_capacity(rows)),
             time: Vec::with_capacity(rows),
             http_status: Vec::with_capacity(rows),
             numbers: std::array::from_fn(|_| Vec::with_capacity(rows)),
@@ -273,8 +296,9 @@ impl Columns {
         self.present.push(present);
     }
 
-    fn finish(mut self, event_date: Option<i32>, chunk: &Buffer, side: &Buffer) -> Result<DateBatch> {
-        let schema = schema::access_logs_schema();
+    /// `words` are the values of the columns of words.
+    fn finish(mut self, event_date: Option<i32>, chunk: &[u8], words: &[ArrayRef]) -> Result<DateBatch> {
+        let schema = schema::batch_schema();
         let rows = self.present.len();
         let all = self.present.iter().fold(u64::MAX, |all, row| all & row);
         let nulls = |column: usize| {
@@ -282,23 +306,28 @@ impl Columns {
                 NullBuffer::new(BooleanBuffer::collect_bool(rows, |row| self.present[row] >> column & 1 == 1))
             })
         };
-        let mut text = self.text.into_iter();
         let mut numbers = self.numbers.into_iter();
         let integers = |values: Vec<i64>, nulls| Int64Array::new(ScalarBuffer::from(values), nulls);
-        let mut finish_text = |column: usize| -> Result<ArrayRef> {
-            let views = text.next().ok_or_else(|| Error::new(ErrorKind::Internal, "too few text columns"))?;
-            let buffers = vec![chunk.clone(), side.clone()];
-            // SAFETY: views come from `view_in_chunk` on slices of a chunk (or of a line) that was checked to be
-            // UTF-8, cut at ASCII bytes, and from `Side`, which holds UTF-8 only; those of nulls are empty text.
-            let array =
-                unsafe { StringViewArray::new_unchecked(ScalarBuffer::from(views), buffers, nulls(column)) };
-            Ok(Arc::new(array))
+        let mut texts = self.texts.into_iter();
+        let mut finish_texts = |column: usize| -> Result<ArrayRef> {
+            let texts =
+                texts.next().ok_or_else(|| Error::new(ErrorKind::Internal, "too few columns of text"))?;
+            Ok(Arc::new(texts.finish(nulls(column))))
+        };
+        let mut keys = self.words.into_iter().zip(words);
+        let mut finish_words = |column: usize| -> Result<ArrayRef> {
+            let (keys, values) =
+                keys.next().ok_or_else(|| Error::new(ErrorKind::Internal, "too few columns of words"))?;
+            let keys = UInt32Array::new(ScalarBuffer::from(keys), nulls(column));
+            // SAFETY: `Words` gave the numbers, so each that is no null is below the number of its values.
+            Ok(Arc::new(unsafe { DictionaryArray::new_unchecked(keys, Arc::clone(values)) }))
         };
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
         for field in Field::ALL {
             let column = field as usize;
             columns.push(match field.field_type() {
-                FieldType::Text => finish_text(column)?,
+                FieldType::Text if repeats(field) => finish_words(column)?,
+                FieldType::Text => finish_texts(column)?,
                 FieldType::Timestamp => {
                     let times = ScalarBuffer::from(std::mem::take(&mut self.time));
                     Arc::new(TimestampMicrosecondArray::new(times, nulls(column)).with_timezone("UTC"))
@@ -313,12 +342,12 @@ impl Columns {
                 }
             });
         }
-        columns.push(finish_text(schema::KEY_LOGGED)?);
-        columns.push(finish_text(schema::QUIRKS)?);
-        columns.push(finish_text(schema::EXTRA)?);
+        columns.push(finish_texts(schema::KEY_LOGGED)?);
+        columns.push(finish_words(schema::QUIRKS)?);
+        columns.push(finish_texts(schema::EXTRA)?);
         columns.push(raw_lines(rows, &self.raw_line, chunk));
-        columns.push(finish_text(schema::LOG_BUCKET)?);
-        columns.push(finish_text(schema::LOG_KEY)?);
+        columns.push(finish_words(schema::LOG_BUCKET)?);
+        columns.push(finish_words(schema::LOG_KEY)?);
         columns.push(Arc::new(integers(self.log_offset, None)));
         columns.push(Arc::new(integers(self.record_bytes, None)));
         let batch = RecordBatch::try_new(schema, columns)

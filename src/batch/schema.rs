@@ -1,4 +1,5 @@
-//! The Arrow schema of `access_logs`, derived from the field registry.
+//! The Arrow schemas of `access_logs`, derived from the field registry: that of the table, and that of a batch, whose
+//! columns of repeating text are dictionaries and whose other text is plain.
 
 use std::sync::{Arc, LazyLock};
 
@@ -44,6 +45,45 @@ pub enum FieldKind {
 /// Microseconds since the epoch, UTC.
 pub fn timestamp_type() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")))
+}
+
+/// Type of a batch's columns of repeating text: each value once for a chunk.
+pub(crate) fn words_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8View))
+}
+
+/// Whether texts of `field` repeat from record to record: names and versions do, ids, keys and paths do not.
+pub(super) const fn repeats(field: Field) -> bool {
+    matches!(field.field_type(), FieldType::Text)
+        && !matches!(
+            field,
+            Field::RequestId | Field::Key | Field::RequestUri | Field::VersionId | Field::HostId
+        )
+}
+
+/// The schema of a batch: [`access_logs_schema`] with dictionaries where texts repeat, and plain text elsewhere.
+pub fn batch_schema() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+        let fields = access_logs_schema()
+            .fields()
+            .iter()
+            .enumerate()
+            .map(|(column, field)| {
+                let is_words = match Field::ALL.get(column) {
+                    Some(field) => repeats(*field),
+                    None => matches!(column, QUIRKS | LOG_BUCKET | LOG_KEY),
+                };
+                let data_type = match field.data_type() {
+                    DataType::Utf8View if is_words => words_type(),
+                    DataType::Utf8View => DataType::Utf8,
+                    other => other.clone(),
+                };
+                field.as_ref().clone().with_data_type(data_type)
+            })
+            .collect::<Vec<_>>();
+        Arc::new(Schema::new(fields))
+    });
+    Arc::clone(&SCHEMA)
 }
 
 /// Every column of `access_logs` but the partition column; all nullable.

@@ -1,102 +1,221 @@
-//! Views of text: into the chunk's own bytes, or into a small side buffer.
+//! Text of the columns: one after the other where it hardly repeats, each text once where it does.
 
 use arrow::array::builder::make_view;
-use arrow::buffer::Buffer;
+use arrow::array::{StringArray, StringViewArray};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
 /// Text up to this length stands in its view.
 const INLINE: usize = 12;
-/// Index of the chunk among a column's buffers.
-const CHUNK: u32 = 0;
-/// Index of the side buffer.
-const SIDE: u32 = 1;
 
-/// Text that is not in the chunk as it stands: decoded keys, repaired UTF-8, provenance.
-#[derive(Debug, Default)]
-pub(super) struct Side {
+/// Texts of a column, one after the other. They are copied out of the lines: a column is read as one run of bytes
+/// then, in half of the memory, where lines would be fetched from memory once more.
+#[derive(Debug)]
+pub(super) struct Texts {
+    bytes: Vec<u8>,
+    /// Where each begins, and where the last ends.
+    ends: Vec<i32>,
+}
+
+impl Texts {
+    pub fn with_capacity(rows: usize) -> Self {
+        let mut ends = Vec::with_capacity(rows + 1);
+        ends.push(0);
+        Self { bytes: Vec::new(), ends }
+    }
+
+    /// Appends a text, made UTF-8 unless `is_utf8`.
+    #[inline]
+    pub fn push(&mut self, text: &[u8], is_utf8: bool) {
+        match is_utf8 {
+            true => self.bytes.extend_from_slice(text),
+            false => self.bytes.extend_from_slice(String::from_utf8_lossy(text).as_bytes()),
+        }
+        self.push_null();
+    }
+
+    /// Appends what `write` appends, made UTF-8, or nothing at all when it returns false.
+    #[inline]
+    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        let at = self.bytes.len();
+        let is_written = write(&mut self.bytes);
+        if is_written {
+            if simdutf8::basic::from_utf8(&self.bytes[at..]).is_err() {
+                let repaired = String::from_utf8_lossy(&self.bytes[at..]).into_owned();
+                self.bytes.truncate(at);
+                self.bytes.extend_from_slice(repaired.as_bytes());
+            }
+            self.push_null();
+        }
+        is_written
+    }
+
+    /// Appends a row without text.
+    #[inline]
+    pub fn push_null(&mut self) {
+        self.ends.push(self.bytes.len() as i32);
+    }
+
+    pub fn finish(self, nulls: Option<NullBuffer>) -> StringArray {
+        // SAFETY: only UTF-8 is appended, and the ends grow with it.
+        unsafe {
+            let ends = OffsetBuffer::new_unchecked(ScalarBuffer::from(self.ends));
+            StringArray::new_unchecked(ends, Buffer::from_vec(self.bytes), nulls)
+        }
+    }
+}
+
+/// Texts of one column of a chunk, each once: log records repeat themselves, so that whoever reads the column looks at
+/// most values once and not once a row.
+#[derive(Debug)]
+pub(super) struct Words {
+    /// Number plus one of a text, where its ends say; zero where nothing is.
+    places: [u32; PLACES],
+    /// The views of the texts, by number.
+    views: Vec<u128>,
     bytes: Vec<u8>,
 }
 
-impl Side {
-    /// The view of `text`, which is stored.
-    pub fn store(&mut self, text: &str) -> u128 {
-        let at = self.bytes.len();
-        self.bytes.extend_from_slice(text.as_bytes());
-        make_view(text.as_bytes(), SIDE, at as u32)
+/// Places of a column: a chunk of usual size has at most about half as many texts.
+const PLACES: usize = 1 << 10;
+
+/// Places looked at. Where that many others are, a text is taken for new, and is there twice: no input makes this
+/// slow.
+const TRIES: usize = 4;
+
+impl Words {
+    pub fn new() -> Self {
+        Self { places: [0; PLACES], views: Vec::new(), bytes: Vec::new() }
     }
 
-    /// The view of what `write` appends, made UTF-8 where it is not; `None` when it returns false.
-    pub fn write(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) -> Option<u128> {
-        let at = self.bytes.len();
-        if !write(&mut self.bytes) {
-            return None;
-        }
-        if let Err(e) = simdutf8::compat::from_utf8(&self.bytes[at..]) {
-            debug_assert!(e.valid_up_to() <= self.bytes.len() - at);
-            let repaired = String::from_utf8_lossy(&self.bytes[at..]).into_owned();
-            self.bytes.truncate(at);
-            self.bytes.extend_from_slice(repaired.as_bytes());
-        }
-        Some(make_view(&self.bytes[at..], SIDE, at as u32))
+    /// Keeps `text`, which is not looked for again; its number.
+    #[inline]
+    pub fn add(&mut self, text: &str) -> u32 {
+        self.keep(text.as_bytes())
     }
 
-    pub fn finish(self) -> Buffer {
-        Buffer::from_vec(self.bytes)
+    #[inline]
+    fn keep(&mut self, text: &[u8]) -> u32 {
+        self.views.push(make_view(text, 0, self.bytes.len() as u32));
+        if text.len() > INLINE {
+            self.bytes.extend_from_slice(text);
+        }
+        self.views.len() as u32 - 1
+    }
+
+    /// The number of `text`, a UTF-8 part of `chunk`.
+    #[inline(always)]
+    pub fn number(&mut self, chunk: &[u8], text: &[u8]) -> u32 {
+        let head = head(chunk, text);
+        let ends = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+            (Some(first), Some(last)) => {
+                u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29) ^ text.len() as u64
+            }
+            // All of it stands in its view.
+            _ => head as u64 ^ (head >> 64) as u64,
+        };
+        let first = (ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES.ilog2())) as usize;
+        for step in 0..TRIES {
+            let place = (first + step) % PLACES;
+            let Some(number) = self.places[place].checked_sub(1) else {
+                self.places[place] = self.views.len() as u32 + 1;
+                return self.keep(text);
+            };
+            let known = self.views[number as usize];
+            if known as u64 != head as u64 {
+                continue;
+            }
+            let is_it = if text.len() <= INLINE {
+                known == head
+            } else {
+                let at = (known >> 96) as usize;
+                self.bytes.get(at..at + text.len()) == Some(text)
+            };
+            if is_it {
+                return number;
+            }
+        }
+        self.places[first] = self.views.len() as u32 + 1;
+        self.keep(text)
+    }
+
+    /// The texts, by number.
+    pub fn finish(self) -> StringViewArray {
+        let buffers = vec![Buffer::from_vec(self.bytes)];
+        // SAFETY: views are those of texts that were appended to the bytes, all UTF-8.
+        unsafe { StringViewArray::new_unchecked(ScalarBuffer::from(self.views), buffers, None) }
     }
 }
 
-/// The view of `text`, a part of `chunk`.
+/// The view of `text`, a part of `chunk`, when it stands in its view; the low half of it, length and first bytes,
+/// when it is longer.
 #[inline(always)]
-pub(super) fn view_in_chunk(chunk: &[u8], text: &[u8]) -> u128 {
+fn head(chunk: &[u8], text: &[u8]) -> u128 {
     let at = text.as_ptr() as usize - chunk.as_ptr() as usize;
     debug_assert!(at + text.len() <= chunk.len());
     // What `make_view` gives, without a jump that depends on the length: sixteen bytes are taken, and those too
     // many masked away.
     let Some(bytes) = chunk.get(at..).and_then(|rest| rest.first_chunk::<16>()) else {
-        return make_view(text, CHUNK, at as u32);
+        return make_view(text, 0, 0);
     };
     let bytes = u128::from_le_bytes(*bytes);
     let len = text.len();
-    if len <= INLINE {
-        len as u128 | (bytes & ((1 << (8 * len)) - 1)) << 32
-    } else {
-        len as u128 | (bytes & 0xffff_ffff) << 32 | u128::from(CHUNK) << 64 | (at as u128) << 96
-    }
+    let kept = if len <= INLINE { (1 << (8 * len)) - 1 } else { 0xffff_ffff };
+    len as u128 | (bytes & kept) << 32
 }
 
-/// Texts of a column met lately. Log records repeat themselves: a text that was there before gets the view it had
-/// then, so that whoever reads the column can tell equal texts by their views.
-#[derive(Debug)]
-pub(super) struct Recent([u128; RECENT]);
+#[cfg(test)]
+mod tests {
+    use arrow::array::Array;
 
-/// How many texts of a column are remembered.
-const RECENT: usize = 64;
+    use super::*;
 
-impl Recent {
-    pub fn new() -> Self {
-        Self([0; RECENT])
+    /// The numbers of `texts`, which stand one after the other in a chunk, and how many are kept.
+    fn numbers(texts: &[String]) -> (Vec<u32>, usize) {
+        // Behind the last text stands more, as in a log line.
+        let chunk = texts.concat() + "                ";
+        let mut words = Words::new();
+        let mut at = 0;
+        let number = |text: &String| {
+            at += text.len();
+            words.number(chunk.as_bytes(), &chunk.as_bytes()[at - text.len()..at])
+        };
+        let numbers: Vec<u32> = texts.iter().map(number).collect();
+        let kept = words.finish();
+        for (text, number) in texts.iter().zip(&numbers) {
+            assert_eq!(kept.value(*number as usize), text);
+        }
+        (numbers, kept.len())
     }
 
-    /// The view of `text`, a part of `chunk`, or of an earlier part that is the same.
-    #[inline(always)]
-    pub fn view(&mut self, chunk: &[u8], text: &[u8]) -> u128 {
-        let view = view_in_chunk(chunk, text);
-        let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) else {
-            return view;
-        };
-        if text.len() <= INLINE {
-            return view;
-        }
-        let ends = u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29) ^ text.len() as u64;
-        let place = ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - RECENT.ilog2());
-        let known = &mut self.0[place as usize];
-        // The low half holds length and first bytes.
-        if *known as u64 == view as u64 {
-            let at = (*known >> 96) as usize;
-            if chunk.get(at..at + text.len()) == Some(text) {
-                return *known;
-            }
-        }
-        *known = view;
-        view
+    #[test]
+    fn equal_texts_have_one_number() {
+        let texts = ["", "a", "twelve bytes", "thirteen byte", "much longer than a view can hold", "a", ""];
+        let texts: Vec<String> = texts.iter().cycle().take(70).map(|t| (*t).to_owned()).collect();
+        let (numbers, views) = numbers(&texts);
+        assert_eq!(numbers[..7], [0, 1, 2, 3, 4, 1, 0]);
+        assert_eq!(numbers[63..], numbers[..7]);
+        assert_eq!(views, 5);
+    }
+
+    #[test]
+    fn texts_whose_ends_are_equal_stay_apart() {
+        let texts: Vec<String> = (0..100).map(|n| format!("beginning {n:03} the end of it")).collect();
+        let (numbers, views) = numbers(&texts);
+        // All belong into the same few places: some are there twice, none is taken for another.
+        assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+        assert_eq!(views, 100);
+    }
+
+    #[test]
+    fn more_texts_than_places() {
+        let texts: Vec<String> = (0..2 * PLACES).map(|n| format!("text number {n}")).collect();
+        let (mut numbers, views) = numbers(&[&texts[..], &texts[..]].concat());
+        let again = numbers.split_off(texts.len());
+        assert_eq!(numbers, (0..texts.len() as u32).collect::<Vec<_>>());
+        // What was pushed out has a number of its own the second time.
+        assert!(
+            again.iter().zip(0..).all(|(number, first)| *number == first || *number >= texts.len() as u32)
+        );
+        assert!(views > texts.len());
     }
 }

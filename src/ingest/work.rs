@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
 
-use arrow::buffer::Buffer;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use twox_hash::XxHash3_128;
 
@@ -419,10 +418,12 @@ impl<'a> Work<'a> {
             chunk.push(b'\n');
             // Compressed ones are larger than they seemed.
             if chunk.len() > SMALL_CHUNK {
-                self.parse(Buffer::from_vec(std::mem::take(&mut chunk)), &std::mem::take(&mut pieces));
+                self.parse(&chunk, &pieces);
+                chunk.clear();
+                pieces.clear();
             }
         }
-        self.parse(Buffer::from_vec(chunk), &pieces);
+        self.parse(&chunk, &pieces);
     }
 
     /// Whether an object that is in memory is new; when it is a copy, that is noted.
@@ -528,16 +529,15 @@ impl<'a> Work<'a> {
             self.progress.add(bytes.len() as u64, 0, 0);
             return;
         }
-        let text = Buffer::from_vec(bytes);
         let mut from = 0;
+        let text = &bytes[..];
         while from < text.len() {
             let end = (from + BLOCK as usize).min(text.len());
             let to = memchr::memchr(b'\n', &text[end..]).map_or(text.len(), |at| end + at + 1);
             if to - from > MAX_LINE as usize {
                 return self.trouble(Trouble::Object(object, self.unreadable(object, endless_line())));
             }
-            let chunk = text.slice_with_length(from, to - from);
-            self.parse(chunk, &[Piece { object, from: 0, to: to - from, offset: from as u64 }]);
+            self.parse(&text[from..to], &[Piece { object, from: 0, to: to - from, offset: from as u64 }]);
             from = to;
         }
     }
@@ -551,11 +551,10 @@ impl<'a> Work<'a> {
             Ok((bytes, skip, hash)) => {
                 lock(&self.states[object]).blocks[(start / BLOCK) as usize] = hash;
                 let Some(skip) = skip else { return };
-                let chunk = Buffer::from_vec(bytes);
-                let size = chunk.len() - skip;
+                let size = bytes.len() - skip;
                 let lead = u64::from(start > 0);
                 let piece = Piece { object, from: 0, to: size, offset: start - lead + skip as u64 };
-                self.parse(chunk.slice_with_length(skip, size), &[piece]);
+                self.parse(&bytes[skip..], &[piece]);
             }
             Err(e) => {
                 self.trouble(Trouble::Object(object, self.unreadable(object, e)));
@@ -564,11 +563,11 @@ impl<'a> Work<'a> {
     }
 
     /// Parses a chunk and hands its batches on.
-    fn parse(&self, chunk: Buffer, pieces: &[Piece]) {
+    fn parse(&self, chunk: &[u8], pieces: &[Piece]) {
         if chunk.is_empty() {
             return;
         }
-        let mut batcher = match Batcher::new(chunk.clone()) {
+        let mut batcher = match Batcher::new(chunk) {
             Ok(batcher) => batcher,
             Err(e) => return self.fatal(e),
         };

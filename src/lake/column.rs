@@ -6,7 +6,7 @@
 //! are used again for every row group. How a column is laid out is decided by `encode`, and so is where its bytes
 //! go; this module knows neither files nor names of columns.
 
-use arrow::array::{Array, StringViewArray};
+use arrow::array::{Array, StringViewArray, UInt32Array};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, Type, ZstdLevel};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
@@ -109,33 +109,39 @@ impl ColumnEncoder {
         self.present.extend(false, rows);
     }
 
-    /// Appends rows of a text column, each named by its array and its place there.
-    pub(super) fn push_views(
+    /// Appends rows of a text column, each named by its array and its place there. An array is keys and what they
+    /// stand for; it stays the same from call to call within a row group.
+    pub(super) fn push_words(
         &mut self,
-        arrays: &[&StringViewArray],
+        arrays: &[(&UInt32Array, &StringViewArray)],
         rows: &[(u32, u32)],
         scratch: &mut Scratch,
     ) -> Result<()> {
         let Values::Text(text) = &mut self.values else { return Err(wrong_type(&self.column)) };
+        let word = |array: u32, key: u32| arrays[array as usize].1.value(key as usize).as_bytes();
         if !text.dictionary.is_used {
             let value = |(array, row): &(u32, u32)| {
-                let (array, row) = (arrays[*array as usize], *row as usize);
-                array.is_valid(row).then(|| array.value(row).as_bytes())
+                let (keys, row) = (arrays[*array as usize].0, *row as usize);
+                keys.is_valid(row).then(|| word(*array, keys.value(row)))
             };
             return self.push_text(rows.iter().map(value), scratch);
         }
-        for (number, row) in rows {
-            let array = arrays[*number as usize];
-            let is_valid = array.is_valid(*row as usize);
-            self.present.push(is_valid);
-            if is_valid {
-                text.push_view(array.views()[*row as usize], *number, *row);
+        text.expect(arrays.iter().map(|(keys, words)| (keys.len(), words.len())));
+        if arrays.iter().all(|(keys, _)| keys.null_count() == 0) {
+            self.present.extend(true, rows.len());
+            rows.iter().for_each(|(array, row)| {
+                text.push_word(*array, arrays[*array as usize].0.values()[*row as usize]);
+            });
+        } else {
+            for (array, row) in rows {
+                let (keys, row) = (arrays[*array as usize].0, *row as usize);
+                self.present.push(keys.is_valid(row));
+                if keys.is_valid(row) {
+                    text.push_word(*array, keys.values()[row]);
+                }
             }
         }
-        text.resolve(
-            |array, row| arrays[array as usize].value(row as usize).as_bytes(),
-            |array, row| arrays[array as usize].views()[row as usize],
-        );
+        text.resolve(word);
         text.review();
         Ok(())
     }

@@ -9,8 +9,8 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, ByteView, PrimitiveArray, RecordBatch};
-use arrow::datatypes::{DataType, Int16Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch};
+use arrow::datatypes::{DataType, Int16Type, Int64Type, TimeUnit, TimestampMicrosecondType, UInt32Type};
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression, LogicalType, ZstdLevel};
 use parquet::column::writer::ColumnCloseResult;
@@ -110,7 +110,6 @@ impl RowGroupEncoder {
         self.columns.iter_mut().for_each(ColumnEncoder::reset);
         // Lines of a slice stay in a core's cache while column after column takes its part of them.
         for slice in rows.chunks(SLICE_ROWS) {
-            fetch(batches, slice);
             for (index, column) in self.columns.iter_mut().enumerate() {
                 push(column, batches, index, slice, &mut self.scratch)?;
             }
@@ -118,27 +117,6 @@ impl RowGroupEncoder {
         self.columns.iter_mut().map(|column| column.finish(&mut self.scratch)).collect()
     }
 }
-
-/// Reads a byte of each cache line of the rows' log lines, all of which the columns are going to need: asked for
-/// at once they come many at a time, one field after the other each would be waited for.
-fn fetch(batches: &[RecordBatch], rows: &[(u32, u32)]) {
-    let mut all = 0;
-    for (batch, row) in rows {
-        let (columns, row) = (batches[*batch as usize].columns(), *row as usize);
-        let owners = columns[Field::BucketOwner as usize].as_string_view();
-        // The owner is the first field, and too long to stand in its view: where it begins, the line begins.
-        let view = ByteView::from(owners.views()[row]);
-        let Some(chunk) = owners.data_buffers().get(view.buffer_index as usize) else { continue };
-        let len = columns[RECORD_BYTES].as_primitive::<Int64Type>().value(row) as usize;
-        let from = view.offset as usize;
-        let line = chunk.get(from..(from + len).min(chunk.len())).unwrap_or_default();
-        all = line.iter().step_by(64).fold(all, |all, byte| all | byte);
-    }
-    std::hint::black_box(all);
-}
-
-/// Index of `record_bytes`, the last column.
-const RECORD_BYTES: usize = Field::COUNT + 7;
 
 /// Pages of a column, and what the footer says of them.
 type Chunk = (bytes::Bytes, ColumnCloseResult);
@@ -157,9 +135,26 @@ fn push(
         return Ok(());
     }
     match batches[0].column(index).data_type() {
+        DataType::Dictionary(..) => {
+            let words = arrays.map(|a| a.as_dictionary::<UInt32Type>());
+            let words: Vec<_> = words.map(|a| (a.keys(), a.values().as_string_view())).collect();
+            column.push_words(&words, rows, scratch)
+        }
         DataType::Utf8View => {
             let arrays: Vec<_> = arrays.map(|a| a.as_string_view()).collect();
-            column.push_views(&arrays, rows, scratch)
+            let value = |(batch, row): &(u32, u32)| {
+                let (array, row) = (arrays[*batch as usize], *row as usize);
+                array.is_valid(row).then(|| array.value(row).as_bytes())
+            };
+            column.push_text(rows.iter().map(value), scratch)
+        }
+        DataType::Utf8 => {
+            let arrays: Vec<_> = arrays.map(|a| a.as_string::<i32>()).collect();
+            let value = |(batch, row): &(u32, u32)| {
+                let (array, row) = (arrays[*batch as usize], *row as usize);
+                array.is_valid(row).then(|| array.value(row).as_bytes())
+            };
+            column.push_text(rows.iter().map(value), scratch)
         }
         DataType::Binary => {
             let arrays: Vec<_> = arrays.map(|a| a.as_binary::<i32>()).collect();
@@ -458,12 +453,10 @@ impl Order {
         // one pass over them.
         let mut buckets: Vec<(Option<&str>, Vec<TimedRow>)> = Vec::new();
         for (b, batch) in batches.iter().enumerate() {
-            let names = batch.column(crate::record::Field::Bucket as usize).as_string_view();
-            let times =
-                batch.column(crate::record::Field::Time as usize).as_primitive::<TimestampMicrosecondType>();
+            let names = batch.column(Field::Bucket as usize);
+            let times = batch.column(Field::Time as usize).as_primitive::<TimestampMicrosecondType>();
             let mut current = usize::MAX;
-            for row in 0..batch.num_rows() {
-                let name = names.is_valid(row).then(|| names.value(row));
+            let mut push = |row: usize, name: Option<_>| {
                 if buckets.get(current).is_none_or(|(n, _)| *n != name) {
                     current = buckets.iter().position(|(n, _)| *n == name).unwrap_or_else(|| {
                         buckets.push((name, Vec::new()));
@@ -472,6 +465,15 @@ impl Order {
                 }
                 let time = if times.is_valid(row) { times.value(row) } else { i64::MIN };
                 buckets[current].1.push((time, b as u32, row as u32));
+            };
+            match names.as_dictionary_opt::<UInt32Type>() {
+                Some(words) => {
+                    let (keys, names) = (words.keys(), words.values().as_string_view());
+                    keys.iter()
+                        .enumerate()
+                        .for_each(|(row, key)| push(row, key.map(|key| names.value(key as usize))));
+                }
+                None => names.as_string_view().iter().enumerate().for_each(|(row, name)| push(row, name)),
             }
         }
         buckets.sort_by_key(|(name, _)| *name);
@@ -580,9 +582,10 @@ fn iso_millis(millis: i64) -> String {
 mod tests {
     use super::*;
     use arrow::array::{
-        BooleanArray, Int16Array, Int64Array, StringViewArray, TimestampMicrosecondArray, new_null_array,
+        BooleanArray, DictionaryArray, Int16Array, Int64Array, StringViewArray, TimestampMicrosecondArray,
+        new_null_array,
     };
-    use arrow::compute::concat_batches;
+    use arrow::compute::{cast, concat_batches};
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     /// Rows of one bucket in order of time, so that they stay in order.
@@ -653,6 +656,21 @@ mod tests {
         RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
     }
 
+    /// The rows in the form that batches of log lines have.
+    fn as_batched(batch: &RecordBatch) -> RecordBatch {
+        let schema = crate::batch::schema::batch_schema();
+        let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| -> ArrayRef {
+            if !matches!(field.data_type(), DataType::Dictionary(..)) {
+                return cast(column, field.data_type()).unwrap();
+            }
+            let mut first = std::collections::HashMap::new();
+            let rows = column.as_string_view().iter().enumerate();
+            let keys = rows.map(|(row, text)| text.map(|text| *first.entry(text).or_insert(row as u32)));
+            Arc::new(DictionaryArray::<UInt32Type>::new(keys.collect(), Arc::clone(column)))
+        });
+        RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
+    }
+
     fn read_back(part: &PartFile, dir: &Path) -> RecordBatch {
         let file = File::open(dir.join(&part.path)).unwrap();
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
@@ -660,6 +678,23 @@ mod tests {
         assert_eq!(schema.fields(), Table::AccessLogs.file_schema().fields());
         let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
         concat_batches(&schema, &batches).unwrap()
+    }
+
+    #[test]
+    fn batches_of_log_lines_are_written_as_what_they_stand_for() {
+        let whole = as_batched(&batch(9_000, 0));
+        // The second has more words than rows.
+        let pieces = [whole.slice(0, 8_990), whole.slice(8_990, 10)];
+        let dir = tempfile::tempdir().unwrap();
+        let write = |batches: &[RecordBatch]| {
+            let part = write_part(dir.path(), Table::AccessLogs, Some(20_500), batches, false);
+            let part = part.unwrap_or_else(|e| panic!("{}", e.report()));
+            (part.stats.clone(), read_back(&part, dir.path()))
+        };
+        let (stats, rows) = write(&pieces);
+        let (plain_stats, plain_rows) = write(&[batch(9_000, 0)]);
+        assert_eq!(rows, plain_rows);
+        assert_eq!(stats, plain_stats);
     }
 
     #[test]

@@ -17,9 +17,6 @@ const PROBE: usize = 1 << 12;
 /// Room before the text of a page for its levels and lengths.
 pub(super) const HEAD: usize = 64 << 10;
 
-/// Text up to this length stands in its view.
-const INLINE: u32 = 12;
-
 /// Text bounds longer than this are left out.
 const BOUND_BYTES: usize = 255;
 
@@ -46,8 +43,13 @@ pub(super) struct TextValues {
     pub(super) lengths: Vec<i64>,
     /// Behind [`HEAD`] bytes of room.
     pub(super) bytes: Vec<u8>,
+    /// By array and key, the number of what the key stands for, or [`UNKNOWN`].
+    known: Vec<Vec<u32>>,
     unknown: Vec<Unknown>,
 }
+
+/// No number.
+const UNKNOWN: u32 = u32::MAX;
 
 /// A value whose number is being looked for.
 #[derive(Clone, Copy)]
@@ -55,8 +57,8 @@ struct Unknown {
     /// Its place among the codes.
     place: u32,
     array: u32,
-    row: u32,
-    /// The number it may have, or `u32::MAX`.
+    key: u32,
+    /// The number it may have, or [`UNKNOWN`].
     guess: u32,
     hash: u64,
 }
@@ -71,35 +73,6 @@ pub(super) struct TextDictionary {
     /// The values as a dictionary page has them: length and bytes of each.
     pub(super) bytes: Vec<u8>,
     last: usize,
-    views: Views,
-}
-
-/// Views met lately and the numbers of their values. Views that are equal in one array are equal texts, and `batch`
-/// makes equal views of log lines that repeat: so most values are told without their bytes being read.
-struct Views(Box<[Seen; VIEWS]>);
-
-/// How many views are remembered.
-const VIEWS: usize = 128;
-
-/// A view, the array it is of, and its number; an array number of `u32::MAX` for text that stands in its view.
-type Seen = (u128, u32, u32);
-
-/// What no view is: longer than any text.
-const NOTHING: Seen = (u128::MAX, 0, 0);
-
-impl Default for Views {
-    fn default() -> Self {
-        Self(Box::new([NOTHING; VIEWS]))
-    }
-}
-
-impl Views {
-    #[inline]
-    fn place(view: u128, array: u32) -> usize {
-        let mixed =
-            (view as u64 ^ (view >> 64) as u64 ^ u64::from(array)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> (u64::BITS - VIEWS.ilog2())) as usize
-    }
 }
 
 impl TextDictionary {
@@ -216,7 +189,7 @@ impl TextValues {
         self.dictionary.numbers.clear();
         self.dictionary.entries.clear();
         self.dictionary.bytes.clear();
-        self.dictionary.views.0.fill(NOTHING);
+        self.known.iter_mut().for_each(Vec::clear);
         self.codes.clear();
         self.lengths.clear();
         self.clear_bytes();
@@ -247,46 +220,54 @@ impl TextValues {
         self.codes.push(number);
     }
 
+    /// Says how many rows and words each array has, before [`TextValues::push_word`].
+    pub(super) fn expect(&mut self, arrays: impl ExactSizeIterator<Item = (usize, usize)>) {
+        if self.known.len() < arrays.len() {
+            self.known.resize_with(arrays.len(), Vec::new);
+        }
+        for (known, (rows, words)) in self.known.iter_mut().zip(arrays) {
+            // Where words are more than rows (of many dates in one chunk), remembering would cost more than it saves.
+            if known.is_empty() && words <= rows {
+                known.resize(words, UNKNOWN);
+            }
+        }
+    }
+
     #[inline]
-    pub(super) fn push_view(&mut self, view: u128, array: u32, row: u32) {
-        let owner = if view as u32 <= INLINE { u32::MAX } else { array };
-        let (seen, of, number) = self.dictionary.views.0[Views::place(view, owner)];
-        if seen != view || of != owner {
+    pub(super) fn push_word(&mut self, array: u32, key: u32) {
+        let number = self.known[array as usize].get(key as usize).map_or(UNKNOWN, |number| *number);
+        if number == UNKNOWN {
             let place = self.codes.len() as u32;
-            self.unknown.push(Unknown { place, array, row, guess: u32::MAX, hash: 0 });
+            self.unknown.push(Unknown { place, array, key, guess: UNKNOWN, hash: 0 });
         }
         self.codes.push(number);
     }
 
-    /// Finds the numbers of what [`TextValues::push_view`] did not know. Each step is done for all of them before the
+    /// Finds the numbers of what [`TextValues::push_word`] did not know. Each step is done for all of them before the
     /// next: what they need is far apart in memory, and asked for at once it comes at once.
     #[inline]
-    pub(super) fn resolve<'v>(
-        &mut self,
-        value: impl Fn(u32, u32) -> &'v [u8],
-        view: impl Fn(u32, u32) -> u128,
-    ) {
-        let Self { dictionary, codes, unknown, .. } = self;
+    pub(super) fn resolve<'v>(&mut self, word: impl Fn(u32, u32) -> &'v [u8]) {
+        let Self { dictionary, codes, known, unknown, .. } = self;
         let mut touched = 0;
         for this in unknown.iter_mut() {
-            this.hash = dictionary.hasher.hash_one(value(this.array, this.row));
+            this.hash = dictionary.hasher.hash_one(word(this.array, this.key));
             touched ^= dictionary.numbers.touch(this.hash);
         }
         for this in unknown.iter_mut() {
-            this.guess = dictionary.numbers.find(this.hash, |_| true).unwrap_or(u32::MAX);
+            this.guess = dictionary.numbers.find(this.hash, |_| true).unwrap_or(UNKNOWN);
             if let Some((from, _)) = dictionary.entries.get(this.guess as usize) {
                 touched ^= u64::from(dictionary.bytes[*from as usize - 1]);
             }
         }
         std::hint::black_box(touched);
         for this in unknown.drain(..) {
-            let text = value(this.array, this.row);
+            let text = word(this.array, this.key);
             let is_it = (this.guess as usize) < dictionary.entries.len()
                 && dictionary.get(this.guess as usize) == text;
             let number = if is_it { this.guess } else { dictionary.number_of(this.hash, text) };
-            let view = view(this.array, this.row);
-            let owner = if view as u32 <= INLINE { u32::MAX } else { this.array };
-            dictionary.views.0[Views::place(view, owner)] = (view, owner, number);
+            if let Some(known) = known[this.array as usize].get_mut(this.key as usize) {
+                *known = number;
+            }
             codes[this.place as usize] = number;
         }
     }

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::buffer::Buffer;
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int64Type, UInt32Type};
 use s3trail::batch::{Batcher, DateBatch, LineReader};
 use s3trail::lines::split_lines;
 use s3trail::parse::{Reject, parse_line};
@@ -88,11 +87,10 @@ pub fn parse(line: &[u8]) -> Result<Record<'_>, Reject> {
 /// The rows that the records among the lines of `text` become, as the ingest makes them; rejects are left out.
 /// `text` lies at `offset` of the log object `logs/key`.
 pub fn batch_at(text: &[u8], offset: u64) -> Vec<DateBatch> {
-    let chunk = Buffer::from(text);
-    let mut batcher = Batcher::new(chunk.clone()).expect("the chunk is small");
+    let mut batcher = Batcher::new(text).expect("the chunk is small");
     let from = batcher.provenance(Some("amzn-s3-demo-logs"), "logs/key", 0, offset);
     let mut record = Record::default();
-    for line in split_lines(&chunk) {
+    for line in split_lines(text) {
         if parse_line(line.text, &mut record).is_ok() {
             batcher.push(&mut record, &line, &from);
         }
@@ -124,8 +122,11 @@ pub fn rows_as_lines(batches: &[DateBatch]) -> Vec<RowLine> {
 
 /// The text of a column; `None` is null.
 pub fn text<'a>(batch: &'a RecordBatch, column: &str, row: usize) -> Option<&'a str> {
-    let column = batch.column_by_name(column).expect("a column of access_logs").as_string_view();
-    column.is_valid(row).then(|| column.value(row))
+    let column = batch.column_by_name(column).expect("a column of access_logs");
+    match column.as_dictionary_opt::<UInt32Type>() {
+        Some(words) => words.key(row).map(|key| words.values().as_string_view().value(key)),
+        None => column.is_valid(row).then(|| column.as_string::<i32>().value(row)),
+    }
 }
 
 /// The integer of a column; `None` is null.

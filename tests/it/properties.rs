@@ -353,7 +353,7 @@ fn rows(batches: &[DateBatch]) -> Vec<(Option<i32>, RecordBatch)> {
     dates.dedup();
     let of_date = |date: Option<i32>| {
         let of_date = batches.iter().filter(|dated| dated.event_date == date).map(|dated| &dated.batch);
-        let schema = s3trail::batch::schema::access_logs_schema();
+        let schema = s3trail::batch::schema::batch_schema();
         (date, concat_batches(&schema, of_date).expect("one schema"))
     };
     dates.into_iter().map(of_date).collect()
