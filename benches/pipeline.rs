@@ -144,7 +144,7 @@ fn batching(c: &mut Criterion) {
 
 fn encode(c: &mut Criterion) {
     let log = Log::plain();
-    let batches: Vec<RecordBatch> = log.chunks().iter().flat_map(batch).collect();
+    let batches: Vec<RecordBatch> = log.chunks().into_iter().flat_map(batch).collect();
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut group = log.group(c, "encode");
     group.sample_size(10).measurement_time(Duration::from_secs(10));

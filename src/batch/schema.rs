@@ -48,7 +48,7 @@ pub fn timestamp_type() -> DataType {
 }
 
 /// Type of a batch's columns of repeating text: each value once for a chunk.
-pub(crate) fn words_type() -> DataType {
+fn words_type() -> DataType {
     DataType::Dictionary(Box::new(DataType::UInt32), Box::new(DataType::Utf8View))
 }
 
