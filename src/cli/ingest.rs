@@ -363,7 +363,8 @@ pub(super) fn report_trouble(summary: &Summary, seen: Seen, ui: &Ui) {
     if summary.recovered_commits > 0 {
         ui.note(&Note::RecoveredCommit { count: summary.recovered_commits });
     }
-    if let Some((first_place, reason)) = seen.first_reject {
+    // One that was seen in a commit batch which another process committed first is none of this run.
+    if let Some((first_place, reason)) = seen.first_reject.filter(|_| summary.rejects > 0) {
         ui.note(&Note::RejectsKept { count: summary.rejects, first_place, reason });
     }
 }

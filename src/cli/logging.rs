@@ -94,8 +94,14 @@ pub fn print_error(error: &Error) {
     if is_json() {
         tracing::error!(kind = kind_name(error.kind()), "{}", error.report());
     } else {
-        eprintln!("s3trail: {}", error.report());
+        speak(&format!("s3trail: {}", error.report()));
     }
+}
+
+/// Writes a line to standard error, in one piece: those of several processes do not mix.
+fn speak(line: &str) {
+    // Nobody is left to be told when this fails.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{line}\n").as_bytes());
 }
 
 /// The name of a kind of error in logs: `not_found` for `NotFound`.
@@ -126,7 +132,7 @@ impl Ui {
         }
         if !is_json() {
             if is_heard(if is_warning { LogLevel::Warn } else { LogLevel::Info }) {
-                eprintln!("s3trail: {}: {note}", note.label());
+                speak(&format!("s3trail: {}: {note}", note.label()));
             }
             return;
         }
@@ -159,7 +165,7 @@ impl Ui {
         if is_json() {
             tracing::info!("{}", line.trim());
         } else if is_heard(LogLevel::Info) {
-            eprintln!("{line}");
+            speak(line);
         }
     }
 

@@ -397,7 +397,11 @@ impl Lake {
 
     /// One commit of the intent's files for this table (possibly none) with its `txn`, from the state in memory.
     async fn commit_table(&mut self, table: Table, intent: &Intent) -> Result<Append> {
-        self.check_parts(table, &intent.parts).await?;
+        // What is missing for the other two has to be known before the commit point: behind it there is no way back.
+        let checked = if table == Table::AccessLogs { &Table::ALL[..] } else { &[table] };
+        for table in checked {
+            self.check_parts(*table, &intent.parts).await?;
+        }
         let mut actions = Vec::new();
         for part in intent.parts.iter().filter(|part| part.table == table) {
             let mut add = add_action(part, intent.written_ms)?;

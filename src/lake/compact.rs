@@ -276,6 +276,9 @@ impl Lake {
         if removed.is_empty() {
             return Ok(());
         }
+        // Records are visible before their ledger rows: where an ingest stood in between when the day was read, its
+        // commit is finished here, by it or by us.
+        self.recover().await?;
         let delta = &self.tables[Table::LogObjects as usize];
         for file in self.described(Table::LogObjects.name(), delta)? {
             let rows = self.side_rows(Table::LogObjects, &file).await?;

@@ -13,14 +13,15 @@ use deltalake::operations::create::CreateBuilder;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::table::state::DeltaTableState;
 use deltalake::{DeltaTable, DeltaTableError, TableProperty};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
 use object_store::path::Path as ObjectPath;
 use serde_json::json;
 
 use super::place::Site;
 use super::schema::Definition;
 use super::store_error;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A Delta checkpoint is written every so many commits, so that opening a table reads few files.
 pub(super) const CHECKPOINT_EVERY: u64 = 50;
@@ -63,19 +64,51 @@ pub(super) fn loaded<'a>(site: &dyn Site, name: &str, delta: &'a DeltaTable) -> 
 
 /// The newest state of a table, whatever its columns, or `None` when it has no Delta log.
 pub(super) async fn load_any(site: &dyn Site, name: &str) -> Result<Option<DeltaTable>> {
-    let damaged = |e: DeltaTableError| {
-        let error = store_error("read the Delta log", site.name(&log_folder(name)), e);
-        match error.kind() {
-            ErrorKind::Lake => error.with_hint("the table is damaged; restore its _delta_log from a backup"),
-            _ => error,
-        }
-    };
     let mut delta = site.delta_table(name)?;
-    if !delta.verify_deltatable_existence().await.map_err(damaged)? {
-        return Ok(None);
+    let loaded = match delta.verify_deltatable_existence().await {
+        Ok(false) => return Ok(None),
+        Ok(true) => delta.load().await,
+        Err(e) => Err(e),
+    };
+    match loaded {
+        Ok(()) => Ok(Some(delta)),
+        Err(e) => Err(damaged(site, name, e).await),
     }
-    delta.load().await.map_err(damaged)?;
-    Ok(Some(delta))
+}
+
+/// Why a table cannot be read, with the entry of its log that is damaged, if there is one.
+async fn damaged(site: &dyn Site, name: &str, e: DeltaTableError) -> Error {
+    let error = store_error("read the Delta log", site.name(&log_folder(name)), e);
+    if error.kind() != ErrorKind::Lake {
+        return error;
+    }
+    let error = match torn_entry(site, name).await {
+        Some(entry) => error.with_context("damaged entry", site.name(&entry)),
+        None => error,
+    };
+    error.with_hint("the table is damaged; restore its _delta_log from a backup")
+}
+
+/// The first entry of a table's log that is not lines of JSON.
+async fn torn_entry(site: &dyn Site, name: &str) -> Option<ObjectPath> {
+    let mut entries: Vec<ObjectPath> = Vec::new();
+    let mut listing = site.store().list(Some(&log_folder(name)));
+    while let Some(Ok(entry)) = listing.next().await {
+        if entry.location.as_ref().ends_with(".json") {
+            entries.push(entry.location);
+        }
+    }
+    entries.sort();
+    for entry in entries {
+        let Ok(content) = site.store().get(&entry).await else { continue };
+        let Ok(bytes) = content.bytes().await else { continue };
+        let mut lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        let is_json = |line: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+        if bytes.is_empty() || !lines.all(is_json) {
+            return Some(entry);
+        }
+    }
+    None
 }
 
 /// The newest state of a table, or `None` when it has no Delta log.

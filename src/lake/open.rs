@@ -118,8 +118,18 @@ impl Lake {
     /// needs to know nothing else to scan it, wherever the lake is.
     ///
     /// # Errors
-    /// [`ErrorKind::Lake`] when the table uses a Delta feature that cannot be read.
+    /// [`ErrorKind::Lake`] when the table uses a Delta feature that cannot be read, or names a file outside its folder.
     pub async fn provider(&self, table: Table) -> Result<Arc<dyn TableProvider>> {
+        // A lake may come from somebody else, and a question about it must not read what lies beside it.
+        for file in self.state(table)?.log_data().iter() {
+            let path = file.path();
+            if ObjectPath::parse(format!("{}/{path}", table.name())).is_err() {
+                return Err(Error::new(ErrorKind::Lake, "the path of a Parquet file leads out of the lake")
+                    .with_context("table", table.name())
+                    .with_context("path", path.into_owned())
+                    .with_hint("`s3trail lake verify` lists what does not fit"));
+            }
+        }
         let provider = self.tables[table as usize].table_provider().await;
         provider.map_err(|e| store_error("read the table", self.name_of(table), e))
     }

@@ -16,6 +16,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use twox_hash::XxHash3_128;
 
 use super::commit::MAINTENANCE;
+use super::compact::event_date;
 use super::encode::{content_hash, partition_value};
 use super::maintain::Described;
 use super::{Lake, Table, Verification, store_error, task_error};
@@ -24,9 +25,9 @@ use crate::error::{Error, ErrorKind, Result, escape_line};
 /// Problems of one kind listed by [`Lake::verify`]; a lake with more is not better known by listing them.
 const LISTED: usize = 1000;
 
-/// How often [`Lake::verify`] looks again when the tables disagree, since another process may be between two
-/// commits.
-const LOOKS: usize = 3;
+/// How often [`Lake::verify`] looks when the tables disagree, since another process may be between two commits. What
+/// is not there each time was such a moment.
+const LOOKS: u32 = 4;
 
 impl Lake {
     /// Compares everything with everything: the ledger's numbers with the rows of the tables, every Parquet file
@@ -47,11 +48,14 @@ impl Lake {
                 }
                 Err(e) => problems.push(format!("The rows of the tables cannot be counted: {}.", e.report())),
             }
+            if look > 1 {
+                problems.retain(|problem| report.problems.contains(problem));
+            }
             report.problems = problems;
             if report.problems.is_empty() || look == LOOKS {
                 break;
             }
-            let patience = self.site.patience();
+            let patience = self.site.patience() * 2u32.pow(look - 1);
             tokio::task::spawn_blocking(move || std::thread::sleep(patience)).await.map_err(task_error)?;
         }
         let mut files = Vec::new();
@@ -69,22 +73,50 @@ impl Lake {
                 Err(e) => report.problems.push(format!("Side table {name} cannot be read: {}.", e.report())),
             }
         }
+        let mut days = Vec::with_capacity(files.len());
         let mut checks = Vec::with_capacity(files.len());
         for file in files {
+            let is_of_day = file.table == Table::AccessLogs.name();
+            days.push(is_of_day.then(|| event_date(&file.path)).flatten().flatten());
             checks.push(self.check(file));
         }
         // Where files have to be fetched, that is one after the other and a few at a time.
-        let mut checks = stream::iter(checks).buffered(self.site.reads_at_once());
-        while let Some((bytes, outcome)) = checks.next().await {
+        let mut checks = stream::iter(checks).buffered(self.site.reads_at_once()).zip(stream::iter(days));
+        let mut damaged = BTreeSet::new();
+        while let Some(((bytes, outcome), day)) = checks.next().await {
             match outcome {
                 Ok(rows) => {
                     report.read.add(bytes);
                     report.rows += rows;
                 }
-                Err(problem) => report.problems.push(problem),
+                Err(problem) => {
+                    report.problems.push(problem);
+                    damaged.extend(day);
+                }
             }
         }
+        for day in damaged {
+            let affected = self.affected(day).await;
+            report.problems.extend(affected.unwrap_or_else(|e| {
+                vec![format!("Whose records are affected, the ledger cannot tell: {}.", e.report())]
+            }));
+        }
         Ok(report)
+    }
+
+    /// The log objects that have records of that day, of which a damaged file may have held some.
+    async fn affected(&self, day: i32) -> Result<Vec<String>> {
+        let (date, limit) = (partition_value(Some(day)), LISTED + 1);
+        let sql = format!(
+            "SELECT log_bucket, log_key, records AS a, 0 AS b, 0 AS c, 0 AS d FROM log_objects
+             WHERE records > 0 AND CAST(first_time AS date) <= DATE '{date}' AND CAST(last_time AS date) >= DATE '{date}'
+             ORDER BY log_bucket, log_key LIMIT {limit}"
+        );
+        let mut affected = Vec::new();
+        list(&mut affected, &self.sql(&sql).await?, |object, [records, ..]| {
+            format!("Log object {object} may be affected: of its {records} records, some are of {date}.")
+        })?;
+        Ok(affected)
     }
 
     /// Reads a file from end to end. The number of its rows, or what is wrong with it.

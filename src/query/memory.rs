@@ -4,6 +4,9 @@
 //! even to begin. Operators that repartition are not refused: they hold what is on its way from one operator to the
 //! next, which is little, and in DataFusion 55 one that is refused spills and can wait for ever for what it has spilled
 //! (apache/datafusion issue 24883).
+//!
+//! What operators say they hold is an upper bound, and can be a hundred times too much: batches that are slices of one
+//! array each count all of it. So nobody is refused for that sum alone while the process really holds little.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -23,12 +26,27 @@ const NOT_REFUSED: &str = "RepartitionExec";
 #[derive(Debug)]
 pub(super) struct Pool {
     inner: TrackConsumersPool<GreedyMemoryPool>,
+    /// What the process may hold before the sum of what operators say counts.
+    little: usize,
 }
 
 impl Pool {
     pub(super) fn new(bytes: usize) -> Self {
-        Self { inner: TrackConsumersPool::new(GreedyMemoryPool::new(bytes), NAMED_CONSUMERS) }
+        // Operators mostly ask after they took: the rest is for the one that asks before.
+        let little = bytes / 4 * 3;
+        Self { inner: TrackConsumersPool::new(GreedyMemoryPool::new(bytes), NAMED_CONSUMERS), little }
     }
+}
+
+/// Bytes in memory that are this process's own; `None` where the system does not say.
+fn resident_bytes() -> Option<usize> {
+    // In pages: size, resident, shared (files), ...
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let mut pages = pages.split_ascii_whitespace().skip(1).map(str::parse::<usize>);
+    let (resident, shared) = (pages.next()?.ok()?, pages.next()?.ok()?);
+    // SAFETY: asks for a number.
+    let page_bytes = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
+    Some(resident.saturating_sub(shared) * page_bytes)
 }
 
 impl fmt::Display for Pool {
@@ -63,7 +81,12 @@ impl MemoryPool for Pool {
             self.inner.grow(reservation, additional);
             return Ok(());
         }
-        self.inner.try_grow(reservation, additional)
+        let granted = self.inner.try_grow(reservation, additional);
+        if granted.is_err() && resident_bytes().is_some_and(|bytes| bytes <= self.little) {
+            self.inner.grow(reservation, additional);
+            return Ok(());
+        }
+        granted
     }
 
     fn reserved(&self) -> usize {
@@ -79,7 +102,23 @@ impl MemoryPool for Pool {
 mod tests {
     use std::time::Duration;
 
+    use super::*;
     use crate::query::{Engine, EngineOptions, Params};
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_said_to_be_held_is_compared_with_what_is() {
+        let here = resident_bytes().expect("Linux says");
+        assert!((1 << 20..1 << 36).contains(&here), "{here}");
+        let ask = |limit: usize| {
+            let pool: std::sync::Arc<dyn MemoryPool> = std::sync::Arc::new(Pool::new(limit));
+            let reservation = MemoryConsumer::new("a sort").register(&pool);
+            reservation.try_grow(100 * limit).is_ok()
+        };
+        // A hundred times the limit: believed where the process holds more than it may, not where it holds little.
+        assert!(!ask(1 << 20));
+        assert!(ask(1 << 37));
+    }
 
     /// Without the exception for repartitioning, one of the first few of these never returns.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
