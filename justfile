@@ -38,14 +38,30 @@ bench *ARGS:
 bench-peers *ARGS: release
     python3 benches/peers/run.py --bin {{ release }} {{ ARGS }}
 
+# Reports, detections and point lookups beside DuckDB on the same files, such as `just bench-queries --lake lake`
+bench-queries *ARGS: release
+    python3 benches/peers/queries.py --bin {{ release }} {{ ARGS }}
+
+# Time and memory of ingest and detect against the size, such as `just bench-growth --sizes 1GB 2GB 4GB`
+bench-growth *ARGS: release
+    python3 benches/peers/growth.py --bin {{ release }} {{ ARGS }}
+
 # Fuzz one target; needs cargo-fuzz, whose compiler flags a stable compiler accepts only so
 fuzz TARGET SECONDS="600":
     mkdir -p fuzz/corpus/{{ TARGET }}
     RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none {{ TARGET }} fuzz/corpus/{{ TARGET }} fuzz/seeds/{{ TARGET }} -- -max_total_time={{ SECONDS }}
 
-# Kill an ingest at many moments and compare with an undisturbed one
+# Kill all that writes a lake at many moments and compare, such as `just kill9 --instants 200 --clock-back 2`
 kill9 *ARGS: release
     python3 tests/scripts/kill9.py --bin {{ release }} {{ ARGS }}
+
+# Ingest, compact, vacuum, verify and query one lake all at once for ten minutes, every answer checked
+mixed-load *ARGS: release
+    python3 tests/scripts/mixed_load.py --bin {{ release }} {{ ARGS }}
+
+# Fail each call on files, fill disks and mount lakes read-only, such as `just faults --only ingest --points 10`
+faults *ARGS: release
+    python3 tests/scripts/faults.py --bin {{ release }} {{ ARGS }}
 
 # Open a lake with other Delta readers and compare, such as `just readers lake`
 readers LAKE *ARGS: release

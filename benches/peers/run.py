@@ -2,7 +2,7 @@
 """Compares s3trail with its peers on one access log: interleaved runs, medians, one Markdown table.
 
     python3 benches/peers/run.py [--bytes 1GB] [--runs 5] [--bin target/release/s3trail]
-                                 [--work DIR] [--json FILE] [--only TOOL ...]
+                                 [--work DIR] [--json FILE] [--only TOOL ...] [--build]
 
 Every run is a process of its own, start-up included, held to the same processors, writing to an empty
 directory. Each tool runs once unmeasured before the runs that count; in that run its table is audited by
@@ -16,37 +16,32 @@ versions, and regex-tokenizer is built in WORK with cargo. GoAccess is the syste
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
-import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "scripts"))
-
-import pinned  # noqa: E402
-from fields import FIELDS  # noqa: E402
-from peers import PEERS, Answer, Job, Peer  # noqa: E402
-
-
-class Trouble(Exception):
-    """The comparison cannot go on; the text says why."""
-
-
-@dataclass
-class Measured:
-    """One process, measured from outside."""
-
-    seconds: float
-    cpu_seconds: float
-    peak_rss_bytes: int
-    stdout: str
+from common import (
+    HERE,
+    ROOT,
+    Measured,
+    Trouble,
+    disk_bytes,
+    enter_environment,
+    load_at_start,
+    machine,
+    markdown,
+    measure,
+    megabytes,
+    need_binary,
+    scratch,
+    spread,
+    use_processors,
+)
+from fields import FIELDS
+from peers import PEERS, Answer, Job, Peer
 
 
 @dataclass
@@ -68,27 +63,6 @@ class Result:
         """Lines that are neither in the table nor kept aside."""
         last = self.answers[-1]
         return None if last.rows is None else lines - last.rows - last.kept_aside
-
-
-def measure(command: list[str], log: Path) -> Measured:
-    """Runs `command` to its end. Output goes through files beside `log`, so no pipe can slow the process down."""
-    out, err = log.with_suffix(".out"), log.with_suffix(".err")
-    with out.open("wb") as stdout, err.open("wb") as stderr:
-        started = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        tail = err.read_text(errors="backslashreplace")[-2000:]
-        raise Trouble(f"{' '.join(command)}\nended with {process.returncode}:\n{tail}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    cpu = usage.ru_utime + usage.ru_stime
-    return Measured(seconds, cpu, usage.ru_maxrss * unit, out.read_text(errors="backslashreplace"))
-
-
-def disk_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def run_once(result: Result, job: Job, audit: bool) -> None:
@@ -136,6 +110,55 @@ def start_up(result: Result, job: Job, log: Path) -> None:
         result.version = runs[0].stdout.strip().partition("\n")[0].rstrip(".")
 
 
+@dataclass
+class Build:
+    """What it takes to have s3trail."""
+
+    binary_bytes: int
+    stripped_bytes: Optional[int]  # None without `strip`
+    cold: Optional[Measured]  # None when nothing was built
+
+    def note(self) -> str:
+        note = f"- The binary of `s3trail` has {megabytes(self.binary_bytes)}"
+        if self.stripped_bytes is not None:
+            note += f", {megabytes(self.stripped_bytes)} stripped"
+        if self.cold is not None:
+            note += (
+                f"; a cold release build took {self.cold.seconds:,.0f} s ({self.cold.cpu_seconds:,.0f} CPU s)"
+            )
+        return note + "."
+
+    def as_json(self) -> dict:
+        return {
+            "binary_bytes": self.binary_bytes,
+            "stripped_bytes": self.stripped_bytes,
+            "cold_seconds": None if self.cold is None else self.cold.seconds,
+            "cold_cpu_seconds": None if self.cold is None else self.cold.cpu_seconds,
+        }
+
+
+def built(binary: Path, folder: Path, cold: bool, threads: int) -> Build:
+    """The size of the binary and, when asked for, the time of a build from nothing: dependencies too, in a fresh
+    target directory under `folder`, from sources that are downloaded before."""
+    stripped_bytes = None
+    if shutil.which("strip") is not None:
+        stripped = folder / "stripped"
+        measure(["strip", "-o", str(stripped), str(binary)], folder / "strip")
+        stripped_bytes = stripped.stat().st_size
+        stripped.unlink()
+    measured = None
+    if cold:
+        if shutil.which("cargo") is None:
+            raise Trouble("--build: there is no cargo")
+        manifest = ["--manifest-path", str(ROOT / "Cargo.toml"), "--locked"]
+        measure(["cargo", "fetch", *manifest], folder / "fetch")
+        print("building from nothing; this takes long", file=sys.stderr)
+        build = ["cargo", "build", "--release", *manifest, "--target-dir", str(folder / "cold")]
+        measured = measure([*build, "--jobs", str(threads)], folder / "build")
+        shutil.rmtree(folder / "cold")
+    return Build(binary.stat().st_size, stripped_bytes, measured)
+
+
 def count_lines(path: Path) -> int:
     """Lines of the file, a last one without LF included. Reading it also brings it into the page cache."""
     lines, last = 0, b"\n"
@@ -146,46 +169,18 @@ def count_lines(path: Path) -> int:
     return lines + (last != b"\n")
 
 
-def use_processors(threads: int) -> None:
-    """Holds this process, and so everything it starts, to `threads` processors where the system can do that."""
-    if hasattr(os, "sched_setaffinity"):
-        allowed = sorted(os.sched_getaffinity(0))
-        if len(allowed) < threads:
-            raise Trouble(f"--threads {threads}, but only {len(allowed)} processors may be used")
-        os.sched_setaffinity(0, allowed[:threads])
-    os.environ["RAYON_NUM_THREADS"] = str(threads)
-
-
-def processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def megabytes(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"
-
-
-def table(results: list[Result], skipped: dict[str, str], size: int, lines: int) -> str:
+def table(results: list[Result], skipped: dict[str, str], size: int, lines: int, build: Build) -> str:
     """The Markdown table and the notes under it."""
-    rows = [
-        "| tool | seconds (min / median / max) | MB/s | CPU s | peak RSS | on disk "
-        "| rows | kept aside | lost | misread |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+    columns = ["tool", "seconds (min / median / max)", "MB/s", "CPU s", "peak RSS", "on disk"]
+    columns += ["rows", "kept aside", "lost", "misread"]
+    cells = []
     for result in results:
-        seconds = [run.seconds for run in result.runs]
-        median = statistics.median(seconds)
         last = result.answers[-1]
         lost = result.lost(lines)
-        cells = [
+        row = [
             result.peer.name,
-            f"{min(seconds):.2f} / **{median:.2f}** / {max(seconds):.2f}",
-            f"{size / 1e6 / median:,.0f}",
+            spread([run.seconds for run in result.runs]),
+            f"{size / 1e6 / result.median_seconds():,.0f}",
             f"{statistics.median(run.cpu_seconds for run in result.runs):.2f}",
             megabytes(max(run.peak_rss_bytes for run in result.runs)),
             megabytes(result.bytes_on_disk),
@@ -194,8 +189,8 @@ def table(results: list[Result], skipped: dict[str, str], size: int, lines: int)
             "?" if lost is None else f"{lost:,}",
             "not audited" if result.misread is None else f"{result.misread:,}",
         ]
-        rows.append("| " + " | ".join(cells) + " |")
-    rows.append("")
+        cells.append(row)
+    rows = [markdown(columns, cells, text_columns=2), ""]
     first = results[0]
     for result in results[1:]:
         ratio = f"{result.median_seconds() / first.median_seconds():.2f} times the seconds"
@@ -223,6 +218,7 @@ def table(results: list[Result], skipped: dict[str, str], size: int, lines: int)
     for unequal in dict.fromkeys(result.peer.unequal for result in results if result.peer.unequal):
         names = ", ".join(f"`{result.peer.name}`" for result in results if result.peer.unequal == unequal)
         rows.append(f"- Not equal work, {names}: {unequal}.")
+    rows.append(build.note())
     return "\n".join(rows)
 
 
@@ -282,6 +278,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--work", type=Path, default=ROOT / "target" / "peers", help="scratch directory (default %(default)s)"
     )
+    parser.add_argument(
+        "--build", action="store_true", help="also time a cold release build with cargo; takes very long"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     args = parser.parse_args()
     if args.runs < 1 or args.threads < 1:
@@ -305,44 +304,25 @@ def ready(peers: list[Peer], job: Job) -> tuple[list[Result], dict[str, str]]:
 
 
 def compare(args: argparse.Namespace) -> None:
-    if not args.bin.is_file():
-        raise Trouble(f"no binary at {args.bin}; build it with: cargo build --release")
+    binary = need_binary(args.bin)
     if args.input is not None and not args.input.is_file():
         raise Trouble(f"no file at {args.input}")
-    load = os.getloadavg()[0]
-    if load > 0.5:
-        print(
-            f"warning: load average is {load:.1f}; figures from a busy machine are worth little",
-            file=sys.stderr,
-        )
+    load = load_at_start()
     use_processors(args.threads)
-    scratch = args.work.resolve() / "scratch"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    try:
+    with scratch(args.work, "scratch") as folder:
         source = args.input
         if source is None:
-            made = scratch / "input"
-            generate = [
-                "generate",
-                "--bytes",
-                args.bytes,
-                "--seed",
-                str(args.seed),
-                "--layout",
-                "file",
-                "-o",
-                str(made),
-            ]
-            measure([str(args.bin.resolve()), *generate], scratch / "generate")
+            made = folder / "input"
+            log = ["--bytes", args.bytes, "--seed", str(args.seed), "--layout", "file"]
+            measure([str(binary), "generate", *log, "-o", str(made)], folder / "generate")
             source = made / "access.log"
         source = source.resolve()
         size, lines = source.stat().st_size, count_lines(source)
         job = Job(
             source=source,
-            out=scratch / "out",
+            out=folder / "out",
             threads=args.threads,
-            s3trail=args.bin.resolve(),
+            s3trail=binary,
             python=Path(sys.executable),
             work=args.work.resolve(),
         )
@@ -351,36 +331,33 @@ def compare(args: argparse.Namespace) -> None:
         for result in results:
             print(f"warm-up: {result.peer.name}", file=sys.stderr)
             run_once(result, job, audit=True)
-            start_up(result, job, scratch / "startup")
+            start_up(result, job, folder / "startup")
         for number in range(args.runs):
             for result in results:
                 run_once(result, job, audit=False)
                 print(
                     f"run {number + 1}: {result.peer.name} {result.runs[-1].seconds:.2f} s", file=sys.stderr
                 )
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        # After all that counts: a build warms the processor up and empties the page cache.
+        build = built(binary, folder, args.build, args.threads)
 
-    machine = {
-        "processor": processor(),
-        "system": f"{platform.system()} {platform.release()}",
-        "load_at_start": load,
-    }
+    where = machine(load)
     print(
         f"{size / 1e6:,.0f} MB, {lines:,} lines; {args.threads} threads; "
-        f"{args.runs} interleaved runs after one warm-up each; {machine['processor']}, {machine['system']}, "
+        f"{args.runs} interleaved runs after one warm-up each; {where['processor']}, {where['system']}, "
         f"load at start {load:.2f}.\n"
     )
-    print(table(results, skipped, size, lines))
+    print(table(results, skipped, size, lines, build))
     if args.json is not None:
         source_facts = {"bytes": size, "lines": lines, "seed": args.seed if args.input is None else None}
-        context = {"input": source_facts, "threads": args.threads, "machine": machine, "skipped": skipped}
+        context = {"input": source_facts, "threads": args.threads, "machine": where, "skipped": skipped}
+        context["build"] = build.as_json()
         args.json.write_text(json.dumps(as_json(results, context), indent=2) + "\n")
 
 
 def main() -> int:
     args = arguments()
-    pinned.enter(args.work / "venv", HERE / "requirements.txt")
+    enter_environment(args.work)
     try:
         compare(args)
     except Trouble as trouble:

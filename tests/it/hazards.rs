@@ -1183,6 +1183,25 @@ fn long_lines_are_legal() {
 }
 
 #[test]
+fn a_million_fields_are_one_record_or_one_reject() {
+    const MANY: usize = 1_000_000;
+    let known = Spelled::new().line();
+    for piece in [" x", " -", " \"\"", " \"", " [", " 200", " Yes"] {
+        let line = [&known[..], &piece.as_bytes().repeat(MANY)].concat();
+        let accepted = accept(&line, "extra_fields");
+        assert!(accepted.record.extra == Some(&line[known.len() + 1..]), "{piece:?}");
+    }
+    accept(&[&known[..], &b" ".repeat(MANY)].concat(), "double_blank");
+    let empty = "bucket_owner: expected a record, not an empty line, found \" \"";
+    refuse(&b" ".repeat(MANY), 0, empty);
+    refuse(&b"a ".repeat(MANY), 4, "time: expected [dd/Mon/yyyy:HH:MM:SS +0000], found \"a\"");
+    // Too many where the end is known to be near.
+    let short = Spelled::new().cut(18).line();
+    let refused = [&short[..], &b" a".repeat(MANY)].concat();
+    refuse(&refused, short.len() + 3, "signature_version: expected SigV2, SigV4 or -, found \"a\"");
+}
+
+#[test]
 fn hostile_lines_are_read_to_the_end() {
     // Each repeats what makes the careful reading try again. Lines of this length take some milliseconds when that
     // is bounded, and hours when it is not; what is found in them must still be printed back.

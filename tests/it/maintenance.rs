@@ -279,6 +279,274 @@ fn what_damage_took_is_read_again() {
     assert_eq!(left, "n\n10\n");
 }
 
+/// The tables whose rows are what a log object came to.
+const TABLES: [&str; 3] = ["access_logs", "log_objects", "rejects"];
+
+impl Ground {
+    /// Three log objects in commits of their own, the versions 1 to 3 of every table; each has a line that is none.
+    fn of_three() -> Self {
+        let mut ground = Self::new();
+        for part in 0..3 {
+            ground
+                .take_in(&[lines(1, part * 10, 10), vec![format!("no record {part}").into_bytes()]].concat());
+        }
+        ground
+    }
+
+    /// The Parquet files of a table, sorted.
+    fn part_files(&self, table: &str) -> Vec<PathBuf> {
+        let entries = walkdir::WalkDir::new(Path::new(&self.lake()).join(table)).sort_by_file_name();
+        let paths = entries.into_iter().map(|entry| entry.unwrap().into_path());
+        paths.filter(|path| path.extension().is_some_and(|ending| ending == "parquet")).collect()
+    }
+
+    /// The entry of the Delta log that made a version of a table.
+    fn entry(&self, table: &str, version: u64) -> PathBuf {
+        Path::new(&self.lake()).join(format!("{table}/_delta_log/{version:020}.json"))
+    }
+
+    /// Takes the files that a commit added out of its entry: their rows are gone.
+    fn drop_additions(&self, table: &str, version: u64) {
+        let entry = self.entry(table, version);
+        let text = fs::read_to_string(&entry).unwrap();
+        let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("{\"add\"")).collect();
+        assert!(kept.len() < text.lines().count(), "{text}");
+        fs::write(entry, kept.join("\n") + "\n").unwrap();
+    }
+
+    /// Exit code and all that is said of a verification.
+    fn verified(&self) -> (Option<i32>, String) {
+        said(&run(&["lake", "verify", "--lake", &self.lake()]))
+    }
+
+    /// The same of a repair from the folder of log objects.
+    fn repaired(&self) -> (Option<i32>, String) {
+        let rest = ["--log-bucket", "b", "--max-reject-ratio", "1"];
+        said(&run(&[&["lake", "repair", &self.path("logs"), "--lake", &self.lake()], &rest[..]].concat()))
+    }
+
+    /// Rows of the three tables.
+    fn counts(&self) -> String {
+        self.query(
+            "SELECT (SELECT count(*) FROM access_logs) AS logs, (SELECT count(*) FROM log_objects) AS objects, \
+             (SELECT count(*) FROM rejects) AS rejects",
+        )
+    }
+}
+
+fn said(output: &Output) -> (Option<i32>, String) {
+    let text = [&output.stdout[..], &output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn damaged_files_of_any_table_are_named() {
+    let mut ground = Ground::new();
+    ground.take_in(&[lines(1, 0, 10), vec![b"no record".to_vec()]].concat());
+    for table in TABLES {
+        let file = ground.part_files(table).pop().unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let bytes = fs::read(&file).unwrap();
+        let mut flipped = bytes.clone();
+        flipped[bytes.len() / 2] ^= 1;
+        let half = &bytes[..bytes.len() / 2];
+        let lengths = format!("has {} bytes and should have {}", half.len(), bytes.len());
+        let damages: [(Option<&[u8]>, &str); 3] = [
+            (None, "is missing"),
+            (Some(&flipped[..]), "its bytes are not those that were written"),
+            (Some(half), lengths.as_str()),
+        ];
+        for (damage, word) in damages {
+            match damage {
+                Some(damage) => fs::write(&file, damage).unwrap(),
+                None => fs::remove_file(&file).unwrap(),
+            }
+            let (code, text) = ground.verified();
+            assert_eq!(code, Some(2), "{text}");
+            let sentence = text.lines().find(|line| line.starts_with("File ") && line.contains(name));
+            assert!(sentence.is_some_and(|line| line.contains(word)), "{word}: {text}");
+        }
+        fs::write(&file, bytes).unwrap();
+        ground.verify();
+    }
+}
+
+/// Of the ledger, of the records or of the rejects: the log object is named, and it alone is read again.
+#[test]
+fn rows_that_are_gone_are_named_and_read_again() {
+    let ground = Ground::of_three();
+    let (records, counts) = (ground.records(), ground.counts());
+    for (table, version) in [("access_logs", 2), ("log_objects", 1), ("rejects", 3)] {
+        ground.drop_additions(table, version);
+        let (code, text) = ground.verified();
+        assert_eq!(code, Some(2), "{text}");
+        let named: Vec<&str> = text.lines().filter(|line| line.starts_with("Log object ")).collect();
+        assert_eq!(named.len(), 1, "{table}: {text}");
+        let object = format!("b/2026-03-04-10-20-30-{version:016X}: the ledger has ");
+        assert!(named[0].contains(&object), "{table}: {text}");
+        let (code, text) = ground.repaired();
+        assert_eq!(code, Some(0), "{text}");
+        for words in ["reading 1 log object again", "took in 1 log objects", "2 log objects known already"] {
+            assert!(text.contains(words), "{table}: {text}");
+        }
+        ground.verify();
+        assert!(ground.records() == records, "{table}");
+        assert_eq!(ground.counts(), counts, "{table}");
+    }
+    assert_eq!(ground.repaired(), (Some(0), "nothing to repair\n".to_owned()));
+}
+
+#[test]
+fn a_torn_delta_log_is_refused_and_nothing_is_changed() {
+    let ground = Ground::of_three();
+    let (records, logs, lake) = (ground.records(), ground.path("logs"), ground.lake());
+    for (table, version) in [("access_logs", 3), ("access_logs", 1), ("log_objects", 3), ("rejects", 3)] {
+        let entry = ground.entry(table, version);
+        let whole = fs::read(&entry).unwrap();
+        let torn = &whole[..whole.len() * 3 / 5];
+        fs::write(&entry, torn).unwrap();
+        for args in
+            [&["lake", "verify"][..], &["lake", "repair", &logs], &["ingest", &logs, "--log-bucket", "b"]]
+        {
+            let (code, text) = said(&run(&[args, &["--lake", &lake]].concat()));
+            assert_eq!(code, Some(2), "{args:?}: {text}");
+            assert!(text.contains(&format!("{table}/_delta_log")) && text.contains("backup"), "{text}");
+        }
+        assert!(fs::read(&entry).unwrap() == torn, "{table} {version}");
+        fs::write(&entry, whole).unwrap();
+    }
+    ground.verify();
+    assert!(ground.records() == records);
+}
+
+/// A lake that somebody else has written to.
+#[test]
+fn a_file_outside_the_lake_is_no_part_of_it() {
+    for path in ["../../secret.parquet", "/secret.parquet"] {
+        let (ground, secret) = outside(path);
+        let (code, text) = ground.verified();
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains("secret.parquet") && text.contains("leads nowhere"), "{text}");
+        ground.compact(&[]);
+        json(&["lake", "vacuum", "--older-than", "0s", "--json", "--lake", &ground.lake()]);
+        let (code, text) = ground.repaired();
+        assert_eq!(code, Some(0), "{text}");
+        json(&["lake", "vacuum", "--older-than", "0s", "--json", "--lake", &ground.lake()]);
+        ground.verify();
+        assert!(secret.exists());
+    }
+}
+
+/// A lake whose Delta log names its only file of records at `path`, and that file where the path leads to.
+fn outside(path: &str) -> (Ground, PathBuf) {
+    let mut ground = Ground::new();
+    ground.take_in(&lines(1, 0, 10));
+    let secret = PathBuf::from(ground.path("secret.parquet"));
+    let file = ground.part_files("access_logs").pop().unwrap();
+    fs::rename(&file, &secret).unwrap();
+    let path = if path.starts_with('/') { secret.to_str().unwrap() } else { path };
+    let folder = Path::new(&ground.lake()).join("access_logs");
+    let inside = file.strip_prefix(folder).unwrap().to_str().unwrap();
+    let entry = ground.entry("access_logs", 1);
+    let text = fs::read_to_string(&entry).unwrap();
+    assert!(text.contains(inside), "{text}");
+    fs::write(entry, text.replace(inside, path)).unwrap();
+    (ground, secret)
+}
+
+#[test]
+fn a_file_outside_the_lake_is_not_read() {
+    for path in ["../../secret.parquet", "event_date=2026-03-01/../../../secret.parquet", "/secret.parquet"] {
+        let (ground, _) = outside(path);
+        let lake = ground.lake();
+        let (code, text) = said(&run(&["query", "SELECT request_uri FROM access_logs", "--lake", &lake]));
+        assert_eq!(code, Some(2), "{path}: {text}");
+    }
+}
+
+#[test]
+fn a_torn_entry_of_the_delta_log_is_named() {
+    for (table, version) in [("access_logs", 3), ("log_objects", 1), ("rejects", 2)] {
+        let ground = Ground::of_three();
+        let entry = ground.entry(table, version);
+        let whole = fs::read(&entry).unwrap();
+        fs::write(&entry, &whole[..whole.len() * 3 / 5]).unwrap();
+        let (code, text) = ground.verified();
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains(&format!("{table}/_delta_log/{version:020}.json")), "{text}");
+    }
+}
+
+#[test]
+fn what_a_damaged_file_had_is_told() {
+    for is_missing in [true, false] {
+        let mut ground = Ground::new();
+        ground.take_in(&lines(1, 0, 10));
+        let file = ground.part_files("access_logs").pop().unwrap();
+        let bytes = fs::read(&file).unwrap();
+        match is_missing {
+            true => fs::remove_file(&file).unwrap(),
+            false => fs::write(&file, &bytes[..bytes.len() / 2]).unwrap(),
+        }
+        let (code, text) = ground.verified();
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains("2026-03-04-10-20-30-0000000000000001"), "{text}");
+    }
+}
+
+#[test]
+#[ignore = "known defect: repair looks at files of access_logs only, and says that there is nothing to repair"]
+fn damaged_files_of_any_table_are_read_again() {
+    for table in TABLES {
+        for is_missing in [true, false] {
+            let ground = Ground::of_three();
+            let (records, counts) = (ground.records(), ground.counts());
+            let file = ground.part_files(table).pop().unwrap();
+            match is_missing {
+                true => fs::remove_file(&file).unwrap(),
+                false => {
+                    let mut bytes = fs::read(&file).unwrap();
+                    let middle = bytes.len() / 2;
+                    bytes[middle] ^= 1;
+                    fs::write(&file, bytes).unwrap();
+                }
+            }
+            let (code, text) = ground.repaired();
+            assert_eq!(code, Some(0), "{table}: {text}");
+            assert!(text.contains("reading 1 log object again"), "{table}: {text}");
+            ground.verify();
+            assert!(ground.records() == records, "{table}");
+            assert_eq!(ground.counts(), counts, "{table}");
+        }
+    }
+}
+
+/// The last entry of a Delta log is gone, or empty as after a power failure.
+#[test]
+#[ignore = "known defect: repair forgets log objects and then cannot take them in again, nor can any later ingest"]
+fn a_repair_takes_nothing_away_that_it_cannot_bring_back() {
+    for table in TABLES {
+        for is_empty in [true, false] {
+            let ground = Ground::of_three();
+            let records = ground.records();
+            let entry = ground.entry(table, 3);
+            match is_empty {
+                true => fs::write(&entry, "").unwrap(),
+                false => fs::remove_file(&entry).unwrap(),
+            }
+            assert_eq!(ground.verified().0, Some(2));
+            let before = ground.counts();
+            match ground.repaired() {
+                (Some(0), _) => {
+                    ground.verify();
+                    assert!(ground.records() == records, "{table}");
+                }
+                (_, text) => assert_eq!(ground.counts(), before, "{table}: {text}"),
+            }
+        }
+    }
+}
+
 fn stop_at(child: &mut Child, after: Duration) {
     let end = std::time::Instant::now() + after;
     while std::time::Instant::now() < end && child.try_wait().unwrap().is_none() {
