@@ -101,7 +101,7 @@ impl Error {
         &self.message
     }
 
-    /// The whole story on one line: message, context, every cause, and the way out. Control characters are
+    /// The whole story on one line: message, context, every cause, and the way out. Hidden characters are
     /// escaped, since names of files and text of queries come from strangers.
     pub fn report(&self) -> String {
         let mut out = self.to_string();
@@ -148,7 +148,8 @@ pub(crate) fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind>
     None
 }
 
-/// `text` on one line: newlines become blanks, other control characters their `\u{..}` escape.
+/// `text` on one line: newlines become blanks, other characters that a terminal would obey instead of show their
+/// `\u{..}` escape.
 pub fn escape_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -158,11 +159,47 @@ pub fn escape_line(text: &str) -> String {
                     out.push(' ');
                 }
             }
-            c if c.is_control() => out.extend(c.escape_unicode()),
+            c if is_hidden(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
     }
     out
+}
+
+/// Characters that act on the reader's screen or hide from it.
+pub(crate) fn is_hidden(c: char) -> bool {
+    c.is_control() || is_format(c)
+}
+
+/// General categories Cf, Zl and Zp of Unicode 17.
+pub(crate) fn is_format(c: char) -> bool {
+    // Nearly all text ends here.
+    if c < '\u{ad}' {
+        return false;
+    }
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{890}'..='\u{891}'
+            | '\u{8e2}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{110bd}'
+            | '\u{110cd}'
+            | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0001}'
+            | '\u{e0020}'..='\u{e007f}'
+    )
 }
 
 impl fmt::Display for Error {
@@ -194,5 +231,6 @@ mod tests {
         let e = Error::io("read log object", "a\u{1b}[31m.log", io::Error::other("disk\ngone"))
             .with_hint("check the cable");
         assert_eq!(e.report(), "cannot read log object (path: a\\u{1b}[31m.log): disk gone; check the cable");
+        assert_eq!(escape_line("a\u{202e}\u{9b}\u{2028}é"), "a\\u{202e}\\u{9b}\\u{2028}é");
     }
 }

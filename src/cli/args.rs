@@ -17,6 +17,7 @@ use super::audit::AuditArgs;
 use super::generate::{GenerateArgs, size};
 use super::logging::{LogFormat, LogLevel};
 use crate::finding::Level;
+use crate::ingest::memory::LEAST_MEMORY;
 use crate::query::Params;
 use crate::query::params::parse_duration;
 use crate::report::Format;
@@ -110,9 +111,20 @@ pub(super) struct IngestArgs {
     /// Read and count everything, write nothing
     #[arg(long, conflicts_with_all = ["watch", "delete_after_commit", "move_to"])]
     pub dry_run: bool,
+    /// Memory to keep to, at least 192MiB: with less, row groups are smaller and fewer threads work [default: 600MiB]
+    #[arg(long, value_name = "SIZE", value_parser = ingest_memory, hide_short_help = true)]
+    pub max_memory: Option<u64>,
     /// Print the summary as one JSON object on standard output; with --watch a line for each round
     #[arg(long)]
     pub json: bool,
+}
+
+/// A size that an ingest can keep to.
+fn ingest_memory(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        bytes if bytes < LEAST_MEMORY => Err("an ingest takes at least 192MiB".to_owned()),
+        bytes => Ok(bytes),
+    }
 }
 
 /// What is taken in, and where to.
@@ -447,8 +459,9 @@ Examples:
   s3trail lake repair s3://amzn-s3-demo-logs/ --lake lake --dry-run
   s3trail lake repair ./logs --lake lake
 
-Files of access_logs that are missing or damaged leave the table. Log objects that the lake then has less of than its
-ledger says are forgotten, if SOURCE still has them, and taken in again. Exit code 2 when some are no longer there.";
+Part files that are missing or damaged leave the lake. Log objects that it then has less of than its ledger says are
+forgotten, if SOURCE still has them, and taken in again; a commit that is in some tables only is brought to its end in the
+same way. What SOURCE has no longer is left as it is, with exit code 2: a backup is the place to look for it.";
 
 const COMPACT_HELP: &str = "\
 Examples:

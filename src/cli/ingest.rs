@@ -19,6 +19,7 @@ use super::shared::{Reach, bucket_of, open_or_create_lake, open_sources, refuse_
 use super::watch::{Board, Round, State, rounds};
 use super::{TROUBLE, Ui};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::memory::DEFAULT_MEMORY;
 use crate::ingest::{IngestOptions, Summary, cursor_name, ingest_into, source_id};
 use crate::lake::{Lake, TableStatus};
 use crate::report::text;
@@ -30,7 +31,7 @@ pub(super) const DEFAULT_LAKE: &str = "./lake";
 pub(super) const DEFAULT_MAX_REJECT_RATIO: f64 = 0.01;
 
 pub(super) async fn run(args: IngestArgs, settings: &Settings, ui: &Ui, stop: &Stop) -> Result<ExitCode> {
-    let job = Job::new(&args.intake, args.dry_run, settings, *ui, stop).await?;
+    let job = Job::new(&args.intake, args.dry_run, args.max_memory, settings, *ui, stop).await?;
     rounds(&args.intake.schedule, *ui, stop, async |board: &Board| {
         let taken = job.take_in(board, stop).await?;
         if args.json {
@@ -103,6 +104,7 @@ impl<'a> Job<'a> {
     pub async fn new(
         intake: &'a Intake,
         dry_run: bool,
+        max_memory: Option<u64>,
         settings: &'a Settings,
         ui: Ui,
         stop: &Stop,
@@ -134,6 +136,7 @@ impl<'a> Job<'a> {
             options: IngestOptions {
                 log_bucket,
                 commit_bytes: intake.commit_bytes,
+                memory_bytes: max_memory.unwrap_or(DEFAULT_MEMORY),
                 shard: intake.source.shard.map(|shard| (shard.part, shard.of)),
                 ..IngestOptions::default()
             },

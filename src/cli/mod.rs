@@ -27,10 +27,13 @@ mod watch;
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::memory::{DEFAULT_MEMORY, Plan};
 use args::{Cli, Command, ScheduleArgs};
 use logging::{LogFormat, LogLevel, Ui};
 use settings::Settings;
@@ -54,11 +57,22 @@ pub fn run() -> Result<ExitCode> {
     logging::start(cli.global.log_format.unwrap_or(LogFormat::Text), level)?;
     let ui = Ui { quiet: cli.global.quiet || level < LogLevel::Info };
     let settings = Settings::load(cli.global.config.as_deref())?;
-    let threads = cli.global.threads.or(settings.threads);
-    if let Some(threads) = threads {
-        THREADS.get_or_init(|| threads.get());
+    if let Some(asked) = cli.global.threads.or(settings.threads) {
+        THREADS.get_or_init(|| asked.get());
     }
-    start_pool()?;
+    // Ingest keeps to a limit of memory, and each thread of it takes some.
+    let for_ingest = |limit: Option<u64>| Plan::new(limit.unwrap_or(DEFAULT_MEMORY), threads()).threads;
+    start_pool(match &cli.command {
+        Command::Ingest(args) => for_ingest(args.max_memory),
+        Command::Run(_) => for_ingest(None),
+        _ => threads(),
+    })?;
+    if matches!(
+        cli.command,
+        Command::Detect(_) | Command::Recursion(_) | Command::Evidence(_) | Command::Query(_)
+    ) {
+        hush_engine();
+    }
     match cli.command {
         Command::Ingest(args) => {
             let late = late(&args.intake.schedule);
@@ -76,6 +90,9 @@ pub fn run() -> Result<ExitCode> {
         }
         Command::Recursion(args) => block_on(recursion::run(args, &settings, &ui)),
         Command::Evidence(args) => block_on(evidence::run(args, &settings, &ui)),
+        Command::Query(args) if args.timeout.is_some() => {
+            block_on_and_leave(query::run(args, &settings, &ui))
+        }
         Command::Query(args) => block_on(query::run(args, &settings, &ui)),
         Command::Queries(args) => queries::run(args, &settings),
         Command::Audit(args) => block_on(audit::run(*args, &settings, &ui)),
@@ -113,6 +130,26 @@ fn release_memory() {
     }
 }
 
+/// Lets panics of the engine pass in silence: they become errors, which are said in one line like any other. With
+/// `RUST_BACKTRACE` they are heard all the same.
+fn hush_engine() {
+    if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+        return;
+    }
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() != Some(WORKER) {
+            loud(panic);
+        }
+    }));
+}
+
+/// Name of the threads that run queries.
+const WORKER: &str = "worker";
+
+/// How long the end of a question with a limit waits for what still runs.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// Stack of the threads that plan queries: deep ones need more than the usual 2 MiB in an unoptimised build.
 const STACK: usize = 8 << 20;
 
@@ -123,21 +160,41 @@ fn threads() -> usize {
     *THREADS.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
 }
 
-/// Gives rayon's pool as many threads.
-fn start_pool() -> Result<()> {
+/// Gives rayon's pool so many threads.
+fn start_pool(threads: usize) -> Result<()> {
     rayon::ThreadPoolBuilder::new()
-        .num_threads(threads())
+        .num_threads(threads)
         .build_global()
         .map_err(|e| Error::new(ErrorKind::Internal, "cannot start the worker threads").with_source(e))
 }
 
 /// Runs `future` on a runtime with [`threads`] workers.
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = runtime()?;
+    runtime.block_on(future)
+}
+
+/// As [`block_on`], but waits no longer than [`GRACE`] for workers that are still busy then: a long step of the engine
+/// cannot be stopped, and ends with the process.
+fn block_on_and_leave<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    // What is left behind does not clear up behind itself. Where there can be no folder, whoever needs one will say so.
+    let temporary = tempfile::Builder::new().prefix("s3trail-").tempdir().ok();
+    if let Some(folder) = &temporary {
+        let _ = tempfile::env::override_temp_dir(folder.path());
+    }
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(future);
+    runtime.shutdown_timeout(GRACE);
+    drop(temporary);
+    outcome
+}
+
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads())
+        .thread_name(WORKER)
         .thread_stack_size(STACK)
         .enable_all()
         .build()
-        .map_err(|e| Error::new(ErrorKind::Internal, "cannot start the runtime").with_source(e))?;
-    runtime.block_on(future)
+        .map_err(|e| Error::new(ErrorKind::Internal, "cannot start the runtime").with_source(e))
 }

@@ -1,6 +1,7 @@
 //! `s3trail query`: a question to a lake, or to log objects through a lake that is thrown away.
 
-use std::io::{IsTerminal, Read, Write};
+use std::fs::File;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ use super::output::{NewFile, terminal_width};
 use super::settings::Settings;
 use super::target::Opened;
 use crate::error::{Error, ErrorKind, Result};
+use crate::query::saved::read_text;
 use crate::query::{Catalog, Engine, Kind, Params};
 use crate::report::{self, Format, WriteOptions};
 
@@ -42,13 +44,10 @@ fn question(args: &QueryArgs, catalog: &Catalog, settings: &Settings) -> Result<
 
 fn read_sql(path: &Path) -> Result<String> {
     if path == Path::new("-") {
-        let mut sql = String::new();
-        std::io::stdin().read_to_string(&mut sql).map_err(|e| {
-            Error::new(ErrorKind::Input, "cannot read SQL from standard input").with_source(e)
-        })?;
-        return Ok(sql);
+        return read_text(std::io::stdin())
+            .map_err(|e| Error::new(ErrorKind::Input, "cannot read SQL from standard input").with_source(e));
     }
-    std::fs::read_to_string(path).map_err(|e| Error::io("read SQL", path, e))
+    File::open(path).and_then(read_text).map_err(|e| Error::io("read SQL", path, e))
 }
 
 async fn answer(engine: &Engine, sql: &str, params: &Params, args: &QueryArgs) -> Result<()> {

@@ -10,8 +10,10 @@ use super::ingest::lake_location;
 use super::settings::Settings;
 use super::shared::{Reach, bucket_of, open_lake, open_sources};
 use super::{TROUBLE, Ui, ingest};
-use crate::error::{Error, Result};
-use crate::lake::{Incomplete, Lake};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::source_id;
+use crate::lake::repair::{DamagedFile, Unfinished};
+use crate::lake::{Incomplete, Lake, Table};
 use crate::report::text;
 use crate::source::Found;
 use crate::stop::Stop;
@@ -31,47 +33,101 @@ pub(super) async fn run(mut args: RepairArgs, settings: &Settings, ui: &Ui) -> R
     let location = lake_location(intake.lake.as_deref(), settings, ui);
     let mut lake = open_lake(&location, &reach).await?;
 
-    let damaged = lake.drop_damaged(args.dry_run).await?;
+    let bucket = bucket_of(&intake.sources)?.map(|(bucket, _)| bucket);
+    let bucket = bucket.or_else(|| intake.log_bucket.clone()).or_else(|| settings.log_bucket.clone());
+    let shard = intake.source.shard.map(|shard| (shard.part, shard.of));
+    let unfinished = lake.unfinished(&source_id(bucket.as_deref(), shard), args.dry_run).await?;
+    // Nothing goes before it is certain that all that is missing can be had again.
+    let damaged = lake.drop_damaged(args.dry_run || !unfinished.is_empty()).await?;
     for file in &damaged {
         println!("{}", file.problem);
     }
+    if unfinished.iter().any(|source| !source.can_be_closed) || !unfinished.is_empty() && !damaged.is_empty()
+    {
+        return Err(disagreement(&unfinished));
+    }
+    for source in &unfinished {
+        println!("{}", source.problem);
+    }
     if args.dry_run && !damaged.is_empty() {
-        let records: Option<u64> = damaged.iter().map(|file| file.records).sum();
-        println!(
-            "would take {} with {} out of the table, and read their log objects again",
-            text::counted(damaged.len() as u64, "file"),
-            records.map_or("unknown records".to_owned(), |records| text::counted(records, "record")),
-        );
+        println!("would take {} out of the lake, and read their log objects again", files_and_rows(&damaged));
         return Ok(ExitCode::SUCCESS);
     }
-    let incomplete = lake.incomplete().await?;
-    if incomplete.is_empty() {
+    let incomplete = lake.incomplete(&damaged).await?;
+    if incomplete.is_empty() && damaged.is_empty() && unfinished.is_empty() {
         println!("nothing to repair");
         return Ok(ExitCode::SUCCESS);
     }
-    let (there, lost) = sort_out(incomplete, intake, settings, &reach, ui).await?;
+    let (there, lost) = match incomplete.is_empty() {
+        true => (Vec::new(), Vec::new()),
+        false => sort_out(incomplete, intake, settings, &reach, ui).await?,
+    };
     for object in lost.iter().take(LISTED) {
         println!("{} is no longer in the source; what the lake has of it stays", name(object));
     }
     if lost.len() > LISTED {
         println!("and {} more are no longer in the source", text::count((lost.len() - LISTED) as u64));
     }
+    if !lost.is_empty() && !unfinished.is_empty() {
+        return Err(disagreement(&unfinished));
+    }
+    let ledger_file = damaged.iter().find(|file| file.table == Table::LogObjects);
+    if let Some(file) = ledger_file
+        && lost.iter().any(|object| object.missing <= 0)
+    {
+        return Err(Error::new(
+            ErrorKind::Lake,
+            "the ledger is damaged, and the source lacks some of its objects",
+        )
+        .with_context("file", format!("{}/{}", file.table, file.path))
+        .with_hint("restore the file from a backup, or name a source that has the log objects"));
+    }
     let objects = text::counted(there.len() as u64, "log object");
-    if args.dry_run || there.is_empty() {
+    let is_nothing_to_read = there.is_empty() && ledger_file.is_none() && unfinished.is_empty();
+    if args.dry_run || is_nothing_to_read {
         println!("{} {objects} again", if args.dry_run { "would read" } else { "read" });
         return Ok(if lost.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(TROUBLE) });
     }
-    forget(&mut lake, &there, ui).await?;
+    if !unfinished.is_empty() {
+        lake.close(&unfinished).await?;
+        ui.say(&format!(
+            "closed {} that some tables had lost",
+            text::counted(unfinished.len() as u64, "commit")
+        ));
+    }
+    if !there.is_empty() || ledger_file.is_some() {
+        forget(&mut lake, &there, &damaged, ui).await?;
+    }
     println!("reading {objects} again");
     drop(lake);
-    let again = IngestArgs { intake: args.intake, dry_run: false, json: false };
+    let again = IngestArgs { intake: args.intake, dry_run: false, max_memory: None, json: false };
     // A signal ends it at once, as it would any repair: what is missing then is what the next one finds.
     let exit_code = ingest::run(again, settings, ui, &Stop::new()).await?;
     Ok(if lost.is_empty() { exit_code } else { ExitCode::from(TROUBLE) })
 }
 
-async fn forget(lake: &mut Lake, objects: &[Incomplete], ui: &Ui) -> Result<()> {
-    let forgotten = lake.forget(objects).await?;
+/// The refusal to touch a lake whose tables have lost commits that cannot be brought back from the source.
+fn disagreement(unfinished: &[Unfinished]) -> Error {
+    let problems: Vec<&str> = unfinished.iter().map(|source| source.problem.as_str()).collect();
+    Error::new(ErrorKind::Lake, "the tables disagree about the last commit, so nothing was changed")
+        .with_context("problem", problems.join(" "))
+        .with_hint(
+            "an entry of a Delta log is lost: restore the newest entries of _delta_log from a backup, in the table \
+             that is behind, or name a source that has all log objects",
+        )
+}
+
+/// `2 files with 160 records`
+fn files_and_rows(damaged: &[DamagedFile]) -> String {
+    let is_logs = damaged.iter().all(|file| file.table == Table::AccessLogs);
+    let noun = if is_logs { "record" } else { "row" };
+    let rows: Option<u64> = damaged.iter().map(|file| file.rows).sum();
+    let rows = rows.map_or(format!("unknown {noun}s"), |rows| text::counted(rows, noun));
+    format!("{} with {rows}", text::counted(damaged.len() as u64, "file"))
+}
+
+async fn forget(lake: &mut Lake, objects: &[Incomplete], damaged: &[DamagedFile], ui: &Ui) -> Result<()> {
+    let forgotten = lake.forget(objects, damaged).await?;
     ui.say(&format!(
         "forgot {} with {} that were still there",
         text::counted(forgotten.objects, "log object"),

@@ -33,7 +33,7 @@ pub(super) async fn run(mut args: RunArgs, settings: &Settings, ui: &Ui, stop: &
     args.output.or_region_of(&args.intake.cloud);
     // What is wrong with the detections is said before hours of ingest, not after.
     let plan = Plan::new(&args.detections, settings)?;
-    let job = Job::new(&args.intake, false, settings, *ui, stop).await?;
+    let job = Job::new(&args.intake, false, None, settings, *ui, stop).await?;
     let target = Target {
         lake: job.lake().map(str::to_owned),
         logs: Vec::new(),

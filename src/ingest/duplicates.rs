@@ -12,15 +12,12 @@ use twox_hash::XxHash3_128;
 /// Independent locks; a line's hash chooses.
 const SHARDS: usize = 64;
 
-/// Lines that a shard remembers before the older half is forgotten: 64 MB for all, twice with the older half. A
-/// commit batch is smaller than that unless it is one huge object, whose duplicates further apart than two to three
-/// million lines are left to compaction.
-const GENERATION: usize = (2 << 20) / SHARDS;
-
 /// Remembers lines.
 #[derive(Debug)]
 pub struct Duplicates {
     seed: u64,
+    /// Lines that a shard remembers before the older half is forgotten.
+    generation: usize,
     shards: Vec<Mutex<Shard>>,
 }
 
@@ -31,10 +28,16 @@ struct Shard {
 }
 
 impl Duplicates {
-    /// Nothing remembered yet.
-    pub fn new() -> Self {
+    /// Nothing remembered yet. Of older lines, about as many as `lines` are kept beside the `lines` newest: 64 bytes
+    /// for each of `lines`. A commit batch has fewer than two million unless it is one huge object, whose duplicates
+    /// further apart are left to compaction.
+    pub fn new(lines: usize) -> Self {
         let seed = RandomState::new().hash_one(0u8);
-        Self { seed, shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        Self {
+            seed,
+            generation: lines.div_ceil(SHARDS),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+        }
     }
 
     /// Whether each of `lines` was seen before, in an earlier call or earlier in this one; all are remembered.
@@ -72,7 +75,7 @@ impl Duplicates {
                 let hash = hashes[*line as usize];
                 repeated[*line as usize] = shard.old.contains(hash) || !shard.young.insert(hash);
             }
-            if shard.young.used >= GENERATION {
+            if shard.young.used >= self.generation {
                 shard.old = std::mem::take(&mut shard.young);
             }
         }
@@ -137,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_whole_line_counts() {
-        let lines = Duplicates::new();
+        let lines = Duplicates::new(2 << 20);
         let repeated = |texts: &[&str]| lines.repeated(texts.iter().map(|text| text.as_bytes()));
         assert_eq!(repeated(&["a", "b", "a", ""]), [false, false, true, false]);
         assert_eq!(repeated(&["", "c", "b"]), [true, false, true]);
@@ -146,7 +149,7 @@ mod tests {
 
     #[test]
     fn many_lines_are_remembered() {
-        let lines = Duplicates::new();
+        let lines = Duplicates::new(2 << 20);
         let texts: Vec<String> = (0..100_000).map(|number| number.to_string()).collect();
         let repeated = || lines.repeated(texts.iter().map(|text| text.as_bytes()));
         assert!(repeated().iter().all(|repeated| !repeated));

@@ -6,6 +6,7 @@
 
 mod duplicates;
 mod fetch;
+pub mod memory;
 mod pool;
 mod rows;
 mod versions;
@@ -47,6 +48,9 @@ pub struct IngestOptions {
     pub commit_bytes: u64,
     /// Bytes of text that make one part file.
     pub part_bytes: u64,
+    /// Memory in bytes that the process is to keep to; see [`memory`]. The threads are those of rayon's pool, which has
+    /// to be made with no more than [`memory::Plan`] says.
+    pub memory_bytes: u64,
     /// Whether files are synced to disk; false only for lakes that are thrown away.
     pub durable: bool,
     /// Which of how many shards of the source this run is: each commits for itself.
@@ -61,6 +65,7 @@ impl Default for IngestOptions {
             log_bucket: None,
             commit_bytes: 1 << 30,
             part_bytes: 512 << 20,
+            memory_bytes: memory::DEFAULT_MEMORY,
             durable: true,
             shard: None,
             reshard: false,
@@ -462,10 +467,13 @@ impl Run<'_> {
             let (parts, result) = tokio::task::block_in_place(|| work::run(&order));
             let done = match result {
                 Ok(done) => done,
-                Err(Trouble::Object(at, failure)) => {
+                Err(Trouble::Objects(failures)) => {
                     self.discard(&parts).await?;
-                    let object = objects.remove(at);
-                    self.give_up(&object, failure);
+                    // The last first: the places of the others stay.
+                    for (at, failure) in failures.into_iter().rev() {
+                        let object = objects.remove(at);
+                        self.give_up(&object, failure);
+                    }
                     continue;
                 }
                 Err(Trouble::Stopped) => return self.discard(&parts).await,

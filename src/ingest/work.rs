@@ -4,6 +4,7 @@
 //! are read by position, each range owning the lines that begin in it. Objects of a bucket arrive whole, from
 //! [`fetch`](super::fetch). A chunk becomes batches, batches wait in the [`Pool`](super::pool) and become part files.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use twox_hash::XxHash3_128;
 
 use super::duplicates::Duplicates;
+use super::memory::Plan;
 use super::pool::{Group, OpenPart, Pool};
 use super::rows::{self, Common, ObjectRow, RejectRow};
 use super::{IngestOptions, Progress};
@@ -21,9 +23,10 @@ use crate::batch::Batcher;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lake::encode::{self, PartWriter};
 use crate::lake::{Ledger, PartFile, Table};
-use crate::lines::split_lines;
+use crate::lines::{Line, split_lines};
 use crate::parse::parse_line;
 use crate::record::{Field, Quirk, Record};
+use crate::source::decode::MAX_LINE;
 use crate::source::local::unreadable;
 use crate::source::{Body, Failure, FailureClass, LogObject, Place, Remote, decode, layout};
 use crate::stop::Stop;
@@ -37,10 +40,6 @@ const SMALL: u64 = 2 * BLOCK;
 const SMALL_CHUNK: usize = 4 * BLOCK as usize;
 /// Objects read by one task.
 pub(super) const GROUP: usize = 1024;
-/// Bytes of text encoded as one row group: what two threads hold of it stays small, and dictionaries still pay.
-const GROUP_BYTES: u64 = 24 << 20;
-/// A line longer than this is no record, and its object no log.
-const MAX_LINE: u64 = 64 << 20;
 /// Rejects wait for this many bytes before they become a part file.
 const REJECT_BYTES: usize = 16 << 20;
 
@@ -60,8 +59,9 @@ pub(super) struct Done {
 
 /// How the work of a commit batch can end badly.
 pub(super) enum Trouble {
-    /// An object failed after records of it had been used: the batch must be done again without it.
-    Object(usize, Failure),
+    /// Objects, by their place in the batch, failed when records of them might have been used: the batch must be done
+    /// again without them.
+    Objects(BTreeMap<usize, Failure>),
     /// Somebody asked to stop.
     Stopped,
     /// Nothing helps.
@@ -111,6 +111,9 @@ pub(super) struct Work<'a> {
     is_cut_off: AtomicBool,
     trouble: Mutex<Option<Trouble>>,
     stop: AtomicBool,
+    /// What [`Trouble::Objects`] is made of.
+    spoilers: Mutex<BTreeMap<usize, Failure>>,
+    is_spoiled: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -147,6 +150,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Does the work; part files are durable when it returns, or gone when it fails.
 pub(super) fn run(order: &Order<'_>) -> (Vec<PartFile>, Result<Done, Trouble>) {
     let &Order { objects, remote, earlier, options, ref common, target, ledger, progress, stop } = order;
+    let plan = Plan::new(options.memory_bytes, rayon::current_num_threads());
     let work = Work {
         objects,
         options,
@@ -156,8 +160,8 @@ pub(super) fn run(order: &Order<'_>) -> (Vec<PartFile>, Result<Done, Trouble>) {
         progress,
         stop_asked: stop,
         taken: Mutex::default(),
-        duplicates: Duplicates::new(),
-        pool: Pool::new(GROUP_BYTES, GROUP_BYTES * 3),
+        duplicates: Duplicates::new(plan.lines),
+        pool: Pool::new(plan.group_bytes, plan.group_bytes * 3),
         states: objects
             .iter()
             .map(|o| Mutex::new(State { row: object_row(o), ..State::default() }))
@@ -170,6 +174,8 @@ pub(super) fn run(order: &Order<'_>) -> (Vec<PartFile>, Result<Done, Trouble>) {
         is_cut_off: AtomicBool::new(false),
         trouble: Mutex::default(),
         stop: AtomicBool::new(false),
+        spoilers: Mutex::default(),
+        is_spoiled: AtomicBool::new(false),
     };
     work.duplicates.repeated(earlier.iter().map(Vec::as_slice));
     rayon::in_place_scope_fifo(|scope| match remote {
@@ -190,10 +196,14 @@ pub(super) fn run(order: &Order<'_>) -> (Vec<PartFile>, Result<Done, Trouble>) {
     if work.stop_asked.is_requested() {
         work.trouble(Trouble::Stopped);
     }
-    let Work { parts, states, quirks, known, failures, is_cut_off, trouble, .. } = work;
+    let Work { parts, states, quirks, known, failures, is_cut_off, trouble, spoilers, .. } = work;
     let parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(trouble) = trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return (parts, Err(trouble));
+    }
+    let spoilers = spoilers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !spoilers.is_empty() {
+        return (parts, Err(Trouble::Objects(spoilers)));
     }
     if let Err(e) = ledger_part {
         return (parts, Err(Trouble::Fatal(e)));
@@ -241,7 +251,13 @@ fn block_hashes(text: &[u8]) -> Vec<u128> {
 }
 
 impl<'a> Work<'a> {
+    /// Whether nothing will come of this batch as it is.
     pub(super) fn stopped(&self) -> bool {
+        self.is_spoiled.load(Ordering::Relaxed) || self.ended()
+    }
+
+    /// The same, and other objects that spoil it need not be found either.
+    fn ended(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.stop_asked.is_requested()
     }
 
@@ -267,6 +283,14 @@ impl<'a> Work<'a> {
     fn trouble(&self, trouble: Trouble) {
         lock(&self.trouble).get_or_insert(trouble);
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// An object failed when records of it may have been used. Large objects are still read, so that the batch is done
+    /// again once for all that fail so.
+    #[cold]
+    fn spoiled(&self, object: usize, failure: Failure) {
+        lock(&self.spoilers).entry(object).or_insert(failure);
+        self.is_spoiled.store(true, Ordering::Relaxed);
     }
 
     #[cold]
@@ -373,8 +397,13 @@ impl<'a> Work<'a> {
         let group = group.into_iter().map(|(at, stored)| (at, (at, stored))).collect();
         self.small(size, group, |(at, stored), chunk| {
             let place = remote.place(&self.objects[at].key);
-            decode::append_small(&place, stored, chunk)
-                .map_err(|error| Failure::new(place, FailureClass::Damaged, error))
+            decode::append_small(&place, stored, chunk).map_err(|error| {
+                let class = match error.kind() {
+                    ErrorKind::Io => FailureClass::Refused,
+                    _ => FailureClass::Damaged,
+                };
+                Failure::new(place, class, error)
+            })
         });
     }
 
@@ -388,6 +417,9 @@ impl<'a> Work<'a> {
         let mut chunk = Vec::with_capacity(size as usize);
         let mut pieces = Vec::with_capacity(group.len());
         for (object, from_where) in group {
+            if self.stopped() {
+                return;
+            }
             let from = chunk.len();
             match read(from_where, &mut chunk) {
                 Ok(None) => {}
@@ -440,7 +472,7 @@ impl<'a> Work<'a> {
 
     /// Reads a large object by ranges, or whole when it is a compressed one that fits in memory.
     fn large<'s>(&'s self, scope: &rayon::ScopeFifo<'s>, object: usize, path: &'a std::path::Path) {
-        if self.stopped() {
+        if self.ended() {
             return;
         }
         match decode::open(path) {
@@ -475,6 +507,20 @@ impl<'a> Work<'a> {
     /// Prepares a large object. Where the ledger could know it, its content is hashed before anything is parsed;
     /// otherwise its hash comes with the reading.
     fn is_worth_reading(&self, object: usize, file: &File, len: u64) -> bool {
+        match has_endless_line(file, len, || self.ended()) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.endless(object);
+                return false;
+            }
+            Err(e) => {
+                self.failed(object, self.unreadable(object, e));
+                return false;
+            }
+        }
+        if self.ended() {
+            return false;
+        }
         let blocks = len.div_ceil(BLOCK) as usize;
         let LogObject { key, etag: given, .. } = &self.objects[object];
         // The same file may have been named twice.
@@ -489,6 +535,9 @@ impl<'a> Work<'a> {
         let hashes: Result<Vec<(u128, u64)>, std::io::Error> = (0..blocks as u64)
             .into_par_iter()
             .map(|block| {
+                if self.ended() {
+                    return Err(std::io::Error::from(std::io::ErrorKind::Interrupted));
+                }
                 let start = block * BLOCK;
                 let mut bytes = vec![0; BLOCK.min(len - start) as usize];
                 file.read_exact_at(&mut bytes, start)?;
@@ -499,6 +548,7 @@ impl<'a> Work<'a> {
             .collect();
         let (hashes, lines): (Vec<u128>, Vec<u64>) = match hashes {
             Ok(hashes) => hashes.into_iter().unzip(),
+            Err(_) if self.ended() => return false,
             Err(e) => {
                 self.failed(object, self.unreadable(object, e));
                 return false;
@@ -523,20 +573,32 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Refuses an object with a line that is none, of which nothing was parsed yet.
+    #[cold]
+    fn endless(&self, object: usize) {
+        let LogObject { key, place, .. } = &self.objects[object];
+        let path = match place {
+            Place::File(path) => path.as_path(),
+            Place::Remote => std::path::Path::new(key),
+        };
+        self.damaged(object, path.display().to_string(), decode::endless_line(path));
+    }
+
     /// Parses a decoded object that is in memory.
     fn whole(&self, object: usize, bytes: Vec<u8>) {
+        let is_endless = |line: Line<'_>| line.text.len() as u64 > MAX_LINE;
+        if bytes.len() as u64 > MAX_LINE && split_lines(&bytes).any(is_endless) {
+            return self.endless(object);
+        }
         if !self.is_new_text(object, &bytes) {
             self.progress.add(bytes.len() as u64, 0, 0);
             return;
         }
         let mut from = 0;
         let text = &bytes[..];
-        while from < text.len() {
+        while from < text.len() && !self.stopped() {
             let end = (from + BLOCK as usize).min(text.len());
             let to = memchr::memchr(b'\n', &text[end..]).map_or(text.len(), |at| end + at + 1);
-            if to - from > MAX_LINE as usize {
-                return self.trouble(Trouble::Object(object, self.unreadable(object, endless_line())));
-            }
             self.parse(&text[from..to], &[Piece { object, from: 0, to: to - from, offset: from as u64 }]);
             from = to;
         }
@@ -544,21 +606,19 @@ impl<'a> Work<'a> {
 
     /// Parses the lines that begin in the block at `start` of a file of `len` bytes.
     fn range(&self, object: usize, file: &File, start: u64, len: u64) {
-        if self.stopped() {
+        if self.ended() {
             return;
         }
         match read_block(file, start, len) {
             Ok((bytes, skip, hash)) => {
                 lock(&self.states[object]).blocks[(start / BLOCK) as usize] = hash;
-                let Some(skip) = skip else { return };
+                let Some(skip) = skip.filter(|_| !self.stopped()) else { return };
                 let size = bytes.len() - skip;
                 let lead = u64::from(start > 0);
                 let piece = Piece { object, from: 0, to: size, offset: start - lead + skip as u64 };
                 self.parse(&bytes[skip..], &[piece]);
             }
-            Err(e) => {
-                self.trouble(Trouble::Object(object, self.unreadable(object, e)));
-            }
+            Err(e) => self.spoiled(object, self.unreadable(object, e)),
         }
     }
 
@@ -743,9 +803,29 @@ impl<'a> Work<'a> {
     }
 }
 
-#[cold]
-fn endless_line() -> std::io::Error {
-    std::io::Error::other("a line is longer than 64 MiB; this is no access log")
+/// Whether a line of the file is longer than [`MAX_LINE`]. Little is read of a file of lines: looks for a line end
+/// backwards from as far as a line may reach, and goes on behind it. Says no when it is `stopped`.
+fn has_endless_line(file: &File, len: u64, stopped: impl Fn() -> bool) -> std::io::Result<bool> {
+    const STEP: u64 = 64 << 10;
+    let mut buffer = vec![0; STEP as usize];
+    let mut line = 0u64;
+    while len - line > MAX_LINE && !stopped() {
+        // The line end that is due is at most the last of these bytes.
+        let mut to = line + MAX_LINE + 1;
+        line = loop {
+            if to == line {
+                return Ok(true);
+            }
+            let from = to.saturating_sub(STEP).max(line);
+            let bytes = &mut buffer[..(to - from) as usize];
+            file.read_exact_at(bytes, from)?;
+            match memchr::memrchr(b'\n', bytes) {
+                Some(at) => break from + at as u64 + 1,
+                None => to = from,
+            }
+        };
+    }
+    Ok(false)
 }
 
 /// The bytes of the block at `start` and of the line that goes on behind it; where its first own line begins in
@@ -773,8 +853,9 @@ fn read_block(file: &File, start: u64, len: u64) -> std::io::Result<(Vec<u8>, Op
         at += step;
         if let Some(newline) = memchr::memchr(b'\n', &bytes[old..]) {
             bytes.truncate(old + newline + 1);
-        } else if at - start > MAX_LINE {
-            return Err(endless_line());
+        } else if at - start > BLOCK + MAX_LINE {
+            // It was none when it was looked at: the file has changed since.
+            return Err(std::io::Error::other("a line has grown beyond 64 MiB while it was read"));
         }
     }
     Ok((bytes, skip, hash))

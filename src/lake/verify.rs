@@ -18,6 +18,7 @@ use twox_hash::XxHash3_128;
 use super::commit::MAINTENANCE;
 use super::compact::event_date;
 use super::encode::{content_hash, partition_value};
+use super::intent::StoredIntent;
 use super::maintain::Described;
 use super::{Lake, Table, Verification, store_error, task_error};
 use crate::error::{Error, ErrorKind, Result, escape_line};
@@ -139,16 +140,7 @@ impl Lake {
     /// Sources whose last attempt is not the same in all three tables.
     async fn compare_attempts(&self) -> Result<Vec<String>> {
         let intents = self.intents().await?;
-        let mut sources: BTreeSet<String> = intents.iter().map(|intent| intent.source_id.clone()).collect();
-        sources.insert(MAINTENANCE.to_owned());
-        // When this fails, a file is damaged, and the problem is reported with the file.
-        let named = "SELECT DISTINCT source_id FROM log_objects UNION SELECT DISTINCT source_id FROM rejects";
-        for batch in self.sql(named).await.unwrap_or_default() {
-            let ids = text(batch.column(0))?;
-            let ids = ids.as_string::<i32>();
-            sources
-                .extend((0..ids.len()).filter(|row| ids.is_valid(*row)).map(|row| ids.value(row).to_owned()));
-        }
+        let sources = self.committers(&intents).await?;
         let mut problems = Vec::new();
         for source in sources {
             let logs = self.txn(Table::AccessLogs, &source).await?;
@@ -170,6 +162,23 @@ impl Lake {
             ));
         }
         Ok(problems)
+    }
+
+    /// The sources known to have committed: those with intents, maintenance, and those that rows name.
+    pub(super) async fn committers(&self, intents: &[StoredIntent]) -> Result<BTreeSet<String>> {
+        let mut sources: BTreeSet<String> = intents.iter().map(|intent| intent.source_id.clone()).collect();
+        sources.insert(MAINTENANCE.to_owned());
+        for table in [Table::LogObjects, Table::Rejects] {
+            let named = format!("SELECT DISTINCT source_id FROM {}", table.name());
+            // When this fails, a file is damaged, and the problem is reported with the file.
+            for batch in self.sql(&named).await.unwrap_or_default() {
+                let ids = text(batch.column(0))?;
+                let ids = ids.as_string::<i32>();
+                let known = (0..ids.len()).filter(|row| ids.is_valid(*row));
+                sources.extend(known.map(|row| ids.value(row).to_owned()));
+            }
+        }
+        Ok(sources)
     }
 
     /// The number of rows of the ledger, and every way in which the tables and it disagree.

@@ -23,7 +23,7 @@ mod testing;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -31,6 +31,7 @@ use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::{SessionConfig, SessionContext};
@@ -39,7 +40,8 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStat
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
+use tokio::sync::oneshot;
+use tokio::task::JoinError;
 
 pub use guard::Checked;
 pub use params::{ParamSpec, ParamType, Params};
@@ -57,8 +59,8 @@ pub struct EngineOptions {
     pub memory_limit_bytes: Option<u64>,
     /// Where they spill to.
     pub temp_dir: Option<PathBuf>,
-    /// How long one query may run, from [`Engine::stream`] to its last batch. The Tokio runtime needs its
-    /// timer enabled.
+    /// How long one query may be planned, and how long it may run, from [`Engine::stream`] to its last batch. Of
+    /// [`Engine::execute`], how long both may take.
     pub timeout: Option<Duration>,
 }
 
@@ -139,56 +141,42 @@ impl Engine {
     /// # Errors
     ///
     /// [`ErrorKind::Query`] for text that is no SQL, a statement that does not only read, an unknown table,
-    /// column or function (with near matches and what there is), types that do not fit; [`ErrorKind::Usage`]
-    /// for a placeholder without value and a value without placeholder.
+    /// column or function (with near matches and what there is), types that do not fit, and when the time is
+    /// over; [`ErrorKind::Usage`] for a placeholder without value and a value without placeholder.
     pub async fn plan(&self, sql: &str, params: &Params) -> Result<DataFrame> {
-        let checked = guard::check(sql)?;
-        // One state for planning and running: `now()` is the same everywhere in a query.
-        let state = self.context.state();
-        let error = |error: DataFusionError| suggest::query_error(&error, Some(&state));
-        check_tables(&state, &checked)?;
-        let plan = state.statement_to_plan(checked.statement).await.map_err(error)?;
-        params.check(&plan.get_parameter_names().map_err(error)?)?;
-        let plan = plan.with_param_values(params.to_values()).map_err(error)?;
-        guard::verify(&plan)?;
-        Ok(DataFrame::new(state, plan))
+        self.plan_before(&mut self.alarm()?, sql, params).await
     }
 
-    /// Plans a query as [`Engine::plan`] does, and runs it as [`Engine::stream`] does.
+    /// Plans a query as [`Engine::plan`] does, and runs it as [`Engine::stream`] does; the limit is for both
+    /// together.
     ///
     /// # Errors
     ///
     /// Those of both.
     pub async fn execute(&self, sql: &str, params: &Params) -> Result<SendableRecordBatchStream> {
-        self.stream(self.plan(sql, params).await?).await
+        let mut alarm = self.alarm()?;
+        let frame = self.plan_before(&mut alarm, sql, params).await?;
+        start(alarm, frame).await
     }
 
     /// Runs a planned query. Batches come as they are made; the stream ends with an error when the time is
-    /// over.
+    /// over. A step that goes on then is left behind: it ends when it is done, or with the process.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Query`] when no physical plan can be made. Errors of the stream itself are DataFusion's;
     /// turn them into this crate's with [`Engine::query_error`].
     pub async fn stream(&self, frame: DataFrame) -> Result<SendableRecordBatchStream> {
-        // A limit beyond the end of the clock is none.
-        let limit = self.timeout.and_then(|timeout| Some((timeout, Instant::now().checked_add(timeout)?)));
-        let Some((timeout, deadline)) = limit else {
-            return frame.execute_stream().await.map_err(Self::query_error);
-        };
-        let stream =
-            within(deadline, timeout, frame.execute_stream()).await.flatten().map_err(Self::query_error)?;
-        let schema = stream.schema();
-        let limited = futures::stream::unfold(Some(stream), move |stream| async move {
-            let mut stream = stream?;
-            match within(deadline, timeout, stream.next()).await {
-                Ok(Some(batch)) => Some((batch, Some(stream))),
-                Ok(None) => None,
-                // Dropping the stream stops the query.
-                Err(too_late) => Some((Err(too_late), None)),
-            }
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, limited)))
+        start(self.alarm()?, frame).await
+    }
+
+    async fn plan_before(&self, alarm: &mut Option<Alarm>, sql: &str, params: &Params) -> Result<DataFrame> {
+        let work = plan(self.context.state(), sql.to_owned(), params.clone());
+        aside(alarm, work).await.map_err(Self::query_error)?
+    }
+
+    fn alarm(&self) -> Result<Option<Alarm>> {
+        self.timeout.map(Alarm::set).transpose()
     }
 
     /// Runs a planned query to its end.
@@ -232,16 +220,105 @@ impl fmt::Debug for Engine {
     }
 }
 
-/// `work`, or an error at the deadline.
-async fn within<T>(
-    deadline: Instant,
-    timeout: Duration,
-    work: impl Future<Output = T>,
+/// What [`Engine::plan`] does. `state` is the one for planning and running: `now()` is the same everywhere in a query.
+async fn plan(state: SessionState, sql: String, params: Params) -> Result<DataFrame> {
+    let checked = guard::check(&sql)?;
+    let error = |error: DataFusionError| suggest::query_error(&error, Some(&state));
+    check_tables(&state, &checked)?;
+    let plan = state.statement_to_plan(checked.statement).await.map_err(error)?;
+    let placeholders = plan.get_parameter_names().map_err(error)?;
+    let nameless = placeholders.iter().filter(|id| !params::is_name(id.trim_start_matches('$')));
+    if let Some(nameless) = nameless.min() {
+        return Err(Error::usage(format!("parameters have names, and {nameless} is none"))
+            .with_hint("write $name in the query and give it with -p name=value"));
+    }
+    params.check(&placeholders)?;
+    let plan = plan.with_param_values(params.to_values()).map_err(error)?;
+    guard::verify(&plan)?;
+    Ok(DataFrame::new(state, plan))
+}
+
+/// What [`Engine::stream`] does.
+async fn start(mut alarm: Option<Alarm>, frame: DataFrame) -> Result<SendableRecordBatchStream> {
+    let stream = aside(&mut alarm, frame.execute_stream()).await.flatten().map_err(Engine::query_error)?;
+    let schema = stream.schema();
+    let batches = futures::stream::unfold(Some((stream, alarm)), |running| async move {
+        let (mut stream, mut alarm) = running?;
+        let next = async move {
+            let batch = stream.next().await;
+            (batch, stream)
+        };
+        match aside(&mut alarm, next).await {
+            Ok((Some(batch), stream)) => Some((batch, Some((stream, alarm)))),
+            Ok((None, _)) => None,
+            Err(failed) => Some((Err(failed), None)),
+        }
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+}
+
+/// Does `work` on a thread of the runtime while this one waits, so that neither a long step nor a panic in it is ours:
+/// a panic becomes an error. When the alarm rings, or nobody waits any more, the work is stopped as soon as it lets
+/// itself be stopped.
+async fn aside<T: Send + 'static>(
+    alarm: &mut Option<Alarm>,
+    work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, DataFusionError> {
-    tokio::time::timeout_at(deadline, work).await.map_err(|_| {
-        let message = format!("the query took longer than its limit of {} s", timeout.as_secs_f64());
-        DataFusionError::Execution(message)
-    })
+    let task = SpawnedTask::spawn(work);
+    let ended = match alarm {
+        Some(alarm) => alarm.before(task).await?,
+        None => task.await,
+    };
+    ended.map_err(|error| DataFusionError::Internal(cause(error)))
+}
+
+/// Why a task has no result.
+fn cause(error: JoinError) -> String {
+    let panic = match error.try_into_panic() {
+        Ok(panic) => panic,
+        Err(stopped) => return stopped.to_string(),
+    };
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("it did not say why").to_owned()
+}
+
+/// Rings when the time is over. It has a thread of its own: the clock of the runtime stands still while all its
+/// threads are busy.
+struct Alarm {
+    timeout: Duration,
+    rings: oneshot::Receiver<()>,
+    /// Dropped, it ends the thread.
+    _off: mpsc::Sender<()>,
+}
+
+impl Alarm {
+    fn set(timeout: Duration) -> Result<Self> {
+        let (off, is_off) = mpsc::channel::<()>();
+        let (ring, rings) = oneshot::channel::<()>();
+        std::thread::Builder::new()
+            .name("alarm".to_owned())
+            .spawn(move || {
+                if is_off.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    // Nobody is waiting any more when the query has just ended.
+                    let _ = ring.send(());
+                }
+            })
+            .map_err(|e| Error::new(ErrorKind::Internal, "cannot start a thread").with_source(e))?;
+        Ok(Self { timeout, rings, _off: off })
+    }
+
+    /// `work`, or an error when the alarm rings.
+    async fn before<T>(&mut self, work: impl Future<Output = T>) -> Result<T, DataFusionError> {
+        tokio::select! {
+            biased;
+            _ = &mut self.rings => {
+                let limit = self.timeout.as_secs_f64();
+                Err(DataFusionError::Execution(format!("the query took longer than its limit of {limit} s")))
+            }
+            done = work => Ok(done),
+        }
+    }
 }
 
 /// Refuses a table that is not there, and says which are.
@@ -377,6 +454,10 @@ mod tests {
         assert_eq!(missing.kind(), ErrorKind::Usage);
         let unused = Params::free(&given(&[("a", "1")])).unwrap();
         assert_eq!(engine.plan("SELECT 1", &unused).await.unwrap_err().kind(), ErrorKind::Usage);
+        let numbered = engine.plan("SELECT $2, $1", &Params::none()).await.unwrap_err();
+        assert_eq!(numbered.kind(), ErrorKind::Usage);
+        let report = numbered.report();
+        assert!(report.starts_with("parameters have names, and $1 is none; write $name"), "{report}");
     }
 
     #[tokio::test]
@@ -395,6 +476,26 @@ mod tests {
         assert!(!plan.contains("CAST(access_logs.time"), "{plan}");
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_long_step_is_left_behind() {
+        let begun = std::time::Instant::now();
+        let mut alarm = Some(Alarm::set(Duration::from_millis(50)).unwrap());
+        let step = async { std::thread::sleep(Duration::from_secs(2)) };
+        let error = Engine::query_error(aside(&mut alarm, step).await.unwrap_err());
+        assert_eq!(error.report(), "the query took longer than its limit of 0.05 s");
+        assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error() {
+        fn broken() {
+            panic!("broken");
+        }
+        let error = Engine::query_error(aside(&mut None, async { broken() }).await.unwrap_err());
+        assert_eq!(error.kind(), ErrorKind::Query);
+        assert_eq!(error.report(), "the SQL engine failed: broken");
+    }
+
     #[tokio::test]
     async fn limits_are_kept() {
         let options = EngineOptions {
@@ -405,6 +506,11 @@ mod tests {
         let slow = testing::engine(&options, &[]).await;
         let sql = "SELECT sum(value % 7) FROM generate_series(1, 1000000000000)";
         assert!(refusal(&slow, sql).await.contains("longer than its limit of 0.2 s"));
+        let both = match slow.execute(sql, &Params::none()).await {
+            Ok(stream) => stream.try_collect::<Vec<_>>().await.map_err(Engine::query_error),
+            Err(error) => Err(error),
+        };
+        assert!(both.unwrap_err().report().contains("longer than its limit of 0.2 s"));
 
         let options = EngineOptions { memory_limit_bytes: Some(1_000_000), ..Default::default() };
         let small = testing::engine(&options, &[]).await;

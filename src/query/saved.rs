@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -23,6 +25,24 @@ static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/queries");
 
 /// What begins a line of front matter.
 const MARK: &str = "--!";
+
+/// Most bytes of a text that is to be SQL: people write less, and what has no end is refused.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Reads SQL, saved or not.
+///
+/// # Errors
+///
+/// Those of reading, [`io::ErrorKind::InvalidData`] for what is no UTF-8 and [`io::ErrorKind::FileTooLarge`] for more
+/// than 1 MiB.
+pub fn read_text(from: impl Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    from.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MOST_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "SQL of more than 1 MiB is not read"));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8"))
+}
 
 /// What a saved query is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -188,7 +208,7 @@ impl Catalog {
     /// # Errors
     ///
     /// [`ErrorKind::Query`] for a file that is not as it must be, [`ErrorKind::NotFound`] and
-    /// [`ErrorKind::Io`] for a directory or file that cannot be read.
+    /// [`ErrorKind::Io`] for a directory or file that cannot be read, [`ErrorKind::Input`] for what is no file.
     pub fn load(overlay: Option<&Path>) -> Result<Self> {
         let mut files = Vec::new();
         embedded(&EMBEDDED, &mut files);
@@ -259,8 +279,13 @@ fn files_under(directory: &Path) -> Result<Vec<(String, String)>> {
         if path.extension().is_none_or(|extension| extension != "sql") || path.is_dir() {
             continue;
         }
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Error::io("read saved query", path, error))?;
+        let failed = |error: io::Error| Error::io("read saved query", path, error);
+        // To open a named pipe is to wait for its writer.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(Error::new(ErrorKind::Input, "a saved query must be a regular file")
+                .with_context("path", path.display().to_string()));
+        }
+        let text = File::open(path).and_then(read_text).map_err(failed)?;
         files.push((path.display().to_string(), text));
     }
     Ok(files)
@@ -480,6 +505,15 @@ SELECT 'no $placeholder' LIMIT $limit
         std::fs::write(directory.path().join("sample.sql"), GOOD).unwrap();
         let error = Catalog::load(Some(directory.path())).unwrap_err().report();
         assert!(error.contains("the id sample is taken by"), "{error}");
+
+        let odd = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/zero", odd.path().join("zero.sql")).unwrap();
+        let error = Catalog::load(Some(odd.path())).unwrap_err().report();
+        assert!(error.contains("must be a regular file") && error.contains("zero.sql"), "{error}");
+        std::fs::remove_file(odd.path().join("zero.sql")).unwrap();
+        std::fs::write(odd.path().join("long.sql"), " ".repeat(MOST_BYTES + 1)).unwrap();
+        let error = Catalog::load(Some(odd.path())).unwrap_err().report();
+        assert!(error.contains("more than 1 MiB") && error.contains("long.sql"), "{error}");
 
         let missing = Catalog::load(Some(&directory.path().join("nowhere"))).unwrap_err();
         assert_eq!(missing.kind(), ErrorKind::NotFound);

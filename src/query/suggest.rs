@@ -9,6 +9,7 @@ use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::sql::sqlparser::parser::ParserError;
+use tokio::task::JoinError;
 
 use crate::error::{Error, ErrorKind, escape_line};
 
@@ -79,6 +80,10 @@ pub fn query_error(error: &DataFusionError, state: Option<&SessionState>) -> Err
                 .with_hint("raise the memory limit, or ask for less: a shorter time, fewer columns")
         }
         DataFusionError::Internal(text) => new(format!("the SQL engine failed: {text}")),
+        DataFusionError::ExecutionJoin(cause) => new(format!("the SQL engine failed: {cause}")),
+        DataFusionError::External(cause) if cause.is::<JoinError>() => {
+            new(format!("the SQL engine failed: {cause}"))
+        }
         DataFusionError::Execution(text)
         | DataFusionError::NotImplemented(text)
         | DataFusionError::Configuration(text) => new(text.clone()),

@@ -12,7 +12,7 @@ use std::io::Write;
 use serde::{Deserialize, Serialize};
 
 use super::not_written;
-use super::text::{bytes, count, counted, escape_for_terminal};
+use super::text::{bytes, count, counted, escape_for_terminal, push_json_string};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The format of a graph.
@@ -104,10 +104,27 @@ pub fn write(edges: &[Edge], format: GraphFormat, out: &mut dyn Write) -> Result
             let graph = serde_json::json!({ "edges": edges, "loops": loops });
             let json = serde_json::to_string_pretty(&graph)
                 .map_err(|e| Error::new(ErrorKind::Internal, "cannot write the graph").with_source(e))?;
-            format!("{json}\n")
+            harmless(&json) + "\n"
         }
     };
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(not_written)
+}
+
+/// JSON with every character that a terminal would obey as `\uXXXX`: the same values. Only strings hold any but those
+/// of ASCII, and JSON itself has escaped those of ASCII, the last one aside.
+fn harmless(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut quoted = Vec::new();
+    for c in json.chars() {
+        if matches!(c, ' '..='~' | '\n') {
+            out.push(c);
+            continue;
+        }
+        quoted.clear();
+        push_json_string(&mut quoted, c.encode_utf8(&mut [0; 4]));
+        out.push_str(&String::from_utf8_lossy(&quoted[1..quoted.len() - 1]));
+    }
+    out
 }
 
 /// The edges between two buckets, whatever the evidence.
@@ -380,7 +397,7 @@ mod tests {
 
     #[test]
     fn hostile_names_stay_names() {
-        let evil = "x;$(rm)\u{1b}[2J\"]";
+        let evil = "x;$(rm)\u{1b}[2J\u{9b}\u{202e}\u{e0041}\u{7f}é\"]";
         let path = format!("{evil} -> {evil}");
         let edges = [edge(Some(evil), evil, "observed", Some(&path))];
         let text = written(&edges, GraphFormat::Text);
@@ -389,7 +406,10 @@ mod tests {
         assert!(mermaid.contains("x#59;#36;(rm)") && !mermaid.contains('\u{1b}'), "{mermaid}");
         let dot = written(&edges, GraphFormat::Dot);
         assert!(dot.contains("\\\"]\"") && !dot.contains('\u{1b}'), "{dot}");
-        let json: serde_json::Value = serde_json::from_str(&written(&edges, GraphFormat::Json)).unwrap();
+        let json = written(&edges, GraphFormat::Json);
+        let obeyed = |c: char| c != '\n' && (c.is_control() || matches!(c, '\u{202e}' | '\u{e0041}'));
+        assert!(!json.contains(obeyed) && json.contains("\\u009b\\u202e\\udb40\\udc41\\u007fé"), "{json}");
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["edges"][0]["source_bucket"], evil);
         assert_eq!(json["loops"][0]["command"], serde_json::Value::Null);
     }

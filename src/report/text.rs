@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::error::{is_format, is_hidden};
+
 /// Escapes what a terminal would obey instead of show: control characters (Unicode Cc), format characters (Cf:
 /// bidirectional overrides, zero-width characters and the like) and the two Unicode line separators.
 ///
@@ -206,42 +208,6 @@ fn push_escape(out: &mut String, c: char) {
         c if c.is_ascii() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
         c => out.extend(c.escape_unicode()),
     }
-}
-
-/// Characters that act on the reader's screen or hide from it.
-fn is_hidden(c: char) -> bool {
-    c.is_control() || is_format(c)
-}
-
-/// General categories Cf, Zl and Zp of Unicode 17.
-fn is_format(c: char) -> bool {
-    // Nearly all text ends here.
-    if c < '\u{ad}' {
-        return false;
-    }
-    matches!(
-        c,
-        '\u{ad}'
-            | '\u{600}'..='\u{605}'
-            | '\u{61c}'
-            | '\u{6dd}'
-            | '\u{70f}'
-            | '\u{890}'..='\u{891}'
-            | '\u{8e2}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{110bd}'
-            | '\u{110cd}'
-            | '\u{13430}'..='\u{1343f}'
-            | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0001}'
-            | '\u{e0020}'..='\u{e007f}'
-    )
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! S3 writes plain text; compressed objects are copies made by their owner. A compressed object is decoded whole
 //! before any of it is used, so that a truncated or hostile stream spoils nothing but itself: small ones in
-//! memory, large ones into a temporary file.
+//! memory, large ones into a temporary file. What grows beyond all reason, or has a line that does, is refused while
+//! it is decoded.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -10,13 +11,14 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Up to this size a decoded object stays in memory.
+/// A line longer than this is no record, and its object no log.
+pub const MAX_LINE: u64 = 64 << 20;
+/// Up to this size a decoded object stays in memory, however few bytes are stored of it.
 const IN_MEMORY: u64 = 32 << 20;
 /// Decoded text below this size is small.
 const SMALL_TEXT: usize = 4 << 20;
-/// A stream that grows beyond this many bytes and [`BOMB_RATIO`] is refused. Repetitive logs reach 60.
-const BOMB_BYTES: u64 = 256 << 20;
-/// Decoded bytes for each stored byte.
+/// Decoded bytes for each stored byte; a stream that grows beyond this and [`IN_MEMORY`] is refused. Repetitive logs
+/// reach 60.
 const BOMB_RATIO: u64 = 250;
 
 /// A readable log object.
@@ -54,7 +56,8 @@ fn kind(head: &[u8]) -> Result<Kind, &'static str> {
 /// Opens the log object stored in `path`: plain text as a file, compressed text decoded.
 ///
 /// Errors, all about this object alone: it cannot be read, is another kind of file, its compressed stream is
-/// truncated or damaged, or it grows beyond all reason.
+/// truncated or damaged, it grows beyond all reason, or a line of it does. Of kind [`ErrorKind::Io`] is also that
+/// there is no room for a temporary file. Plain text is not looked at here.
 pub fn open(path: &Path) -> Result<Body> {
     let unreadable = |e: std::io::Error| Error::io("read log object", path, e);
     let mut file = File::open(path).map_err(unreadable)?;
@@ -134,6 +137,8 @@ fn decode(path: &Path, kind: Kind, stored: impl Read, stored_size: u64) -> Resul
     let mut bytes = Vec::new();
     let mut spool: Option<File> = None;
     let mut total = 0u64;
+    // Bytes of the line that is not at its end yet.
+    let mut open_line = 0u64;
     let mut buffer = vec![0; 256 << 10];
     loop {
         let len = match text.read(&mut buffer) {
@@ -143,12 +148,21 @@ fn decode(path: &Path, kind: Kind, stored: impl Read, stored_size: u64) -> Resul
             Err(e) => return Err(damaged(e)),
         };
         total += len as u64;
-        if total > BOMB_BYTES && total / BOMB_RATIO > stored_size {
+        if total > IN_MEMORY && total / BOMB_RATIO > stored_size {
             return Err(Error::new(ErrorKind::Input, "the compressed object grows beyond all reason")
                 .with_context("path", path.display().to_string())
                 .with_context("stored bytes", stored_size.to_string())
                 .with_hint("if it is genuine, decompress it first"));
         }
+        let decoded = &buffer[..len];
+        let to_line_end = memchr::memchr(b'\n', decoded).unwrap_or(len);
+        if open_line + to_line_end as u64 > MAX_LINE {
+            return Err(endless_line(path));
+        }
+        open_line = match memchr::memrchr(b'\n', decoded) {
+            Some(at) => (len - at - 1) as u64,
+            None => open_line + len as u64,
+        };
         if total > IN_MEMORY && spool.is_none() {
             let mut file = spool_file()?;
             write_spool(&mut file, &bytes)?;
@@ -156,8 +170,8 @@ fn decode(path: &Path, kind: Kind, stored: impl Read, stored_size: u64) -> Resul
             spool = Some(file);
         }
         match &mut spool {
-            Some(file) => write_spool(file, &buffer[..len])?,
-            None => bytes.extend_from_slice(&buffer[..len]),
+            Some(file) => write_spool(file, decoded)?,
+            None => bytes.extend_from_slice(decoded),
         }
     }
     Ok(match spool {
@@ -166,8 +180,24 @@ fn decode(path: &Path, kind: Kind, stored: impl Read, stored_size: u64) -> Resul
     })
 }
 
+/// The error about the object in `path` that has a line longer than [`MAX_LINE`].
+#[cold]
+pub(crate) fn endless_line(path: &Path) -> Error {
+    Error::new(ErrorKind::Input, "a line is longer than 64 MiB; this is no access log")
+        .with_context("path", path.display().to_string())
+}
+
 fn spool_file() -> Result<File> {
-    tempfile::tempfile().map_err(|e| Error::io("create a temporary file", std::env::temp_dir(), e))
+    tempfile::tempfile().map_err(no_spool)
+}
+
+/// Never [`ErrorKind::NotFound`]: it is not the log object that is missing.
+#[cold]
+fn no_spool(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, "cannot create a temporary file")
+        .with_context("path", std::env::temp_dir().display().to_string())
+        .with_source(error)
+        .with_hint("set TMPDIR to a folder that exists and has space")
 }
 
 fn write_spool(file: &mut File, bytes: &[u8]) -> Result<()> {
@@ -179,8 +209,7 @@ fn write_spool(file: &mut File, bytes: &[u8]) -> Result<()> {
 
 /// Copies standard input into a temporary file, so that it can be hashed, checked and read like any other.
 pub fn spool(mut input: impl Read) -> Result<tempfile::NamedTempFile> {
-    let mut file = tempfile::NamedTempFile::new()
-        .map_err(|e| Error::io("create a temporary file", std::env::temp_dir(), e))?;
+    let mut file = tempfile::NamedTempFile::new().map_err(no_spool)?;
     let mut buffer = vec![0; 1 << 20];
     loop {
         match input.read(&mut buffer) {

@@ -1,5 +1,7 @@
 //! Local sources: files, folders (recursive), globs, standard input.
 
+use std::collections::{HashSet, VecDeque};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Failure, FailureClass, Found, LogObject, Place, Skipped, SourceOptions, decode};
@@ -15,7 +17,7 @@ const NOT_LOGS: [&str; 16] = [
 #[derive(Debug)]
 pub struct Files {
     pending: std::vec::IntoIter<Root>,
-    walk: Option<(PathBuf, walkdir::IntoIter)>,
+    walk: Option<Walk>,
     options: SourceOptions,
     /// Keeps the copies of standard input and of pipes alive.
     _spools: Vec<tempfile::NamedTempFile>,
@@ -142,25 +144,80 @@ impl Files {
     /// The next thing found, wanted or not.
     fn any(&mut self) -> Option<Found> {
         loop {
-            if let Some((root, walk)) = &mut self.walk {
-                match walk.next() {
-                    Some(entry) => match found(root, entry, &self.options) {
-                        Some(found) => return Some(found),
-                        None => continue,
-                    },
+            if let Some(walk) = &mut self.walk {
+                match walk.step(&self.options) {
+                    Some(found) => return Some(found),
                     None => self.walk = None,
                 }
             }
             match self.pending.next()? {
                 Root::File { path, key } => return Some(object(path, key)),
                 Root::Other(found) => return Some(*found),
-                Root::Folder(path) => {
-                    let walk = walkdir::WalkDir::new(&path).follow_links(true).sort_by_file_name();
-                    self.walk = Some((path, walk.into_iter()));
+                Root::Folder(path) => self.walk = Some(Walk::new(path)),
+            }
+        }
+    }
+}
+
+/// The walk over one root. Each folder is walked once, however many ways lead to it; links to folders come last, so
+/// that a folder below the root goes by its own name.
+#[derive(Debug)]
+struct Walk {
+    root: PathBuf,
+    entries: walkdir::IntoIter,
+    /// Links to folders, to be walked yet.
+    links: VecDeque<PathBuf>,
+    /// Device and inode of the folders that were walked, or are being walked.
+    walked: HashSet<(u64, u64)>,
+}
+
+impl Walk {
+    fn new(root: PathBuf) -> Self {
+        Self { entries: entries(&root), root, links: VecDeque::new(), walked: HashSet::new() }
+    }
+
+    /// The next thing found that is no folder.
+    fn step(&mut self, options: &SourceOptions) -> Option<Found> {
+        loop {
+            let entry = match self.entries.next() {
+                Some(Ok(entry)) => entry,
+                // A link to a folder that it is in.
+                Some(Err(e)) if e.loop_ancestor().is_some() => continue,
+                Some(Err(e)) => return Some(unlisted(&self.root, e)),
+                None => {
+                    self.entries = entries(&self.links.pop_front()?);
+                    continue;
+                }
+            };
+            if !entry.file_type().is_dir() {
+                return Some(found(&self.root, &entry, options));
+            }
+            if entry.path_is_symlink() && entry.depth() > 0 {
+                self.entries.skip_current_dir();
+                self.links.push_back(entry.into_path());
+                continue;
+            }
+            match entry.metadata() {
+                Ok(folder) if self.walked.insert((folder.dev(), folder.ino())) => {}
+                Ok(_) => self.entries.skip_current_dir(),
+                Err(e) => {
+                    self.entries.skip_current_dir();
+                    return Some(unlisted(&self.root, e));
                 }
             }
         }
     }
+}
+
+fn entries(folder: &Path) -> walkdir::IntoIter {
+    walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter()
+}
+
+fn unlisted(root: &Path, source: walkdir::Error) -> Found {
+    let place = source.path().unwrap_or(root).display().to_string();
+    let error =
+        Error::new(ErrorKind::Io, "cannot list").with_context("path", place.clone()).with_source(source);
+    Found::Unreadable(Failure::new(place, FailureClass::Refused, error))
 }
 
 fn object(path: PathBuf, key: String) -> Found {
@@ -189,22 +246,9 @@ pub(crate) fn unreadable(path: &Path, source: std::io::Error) -> Failure {
     Failure::new(path.display().to_string(), class, Error::io("read log object", path, source))
 }
 
-fn found(root: &Path, entry: walkdir::Result<walkdir::DirEntry>, options: &SourceOptions) -> Option<Found> {
-    let entry = match entry {
-        Ok(entry) => entry,
-        Err(e) => {
-            let path = e.path().unwrap_or(root).to_owned();
-            let error = Error::new(ErrorKind::Io, "cannot list")
-                .with_context("path", path.display().to_string())
-                .with_source(e);
-            let place = path.display().to_string();
-            return Some(Found::Unreadable(Failure::new(place, FailureClass::Refused, error)));
-        }
-    };
+/// What an entry that is no folder is.
+fn found(root: &Path, entry: &walkdir::DirEntry, options: &SourceOptions) -> Found {
     let file_type = entry.file_type();
-    if file_type.is_dir() {
-        return None;
-    }
     let path = entry.path();
     let name = entry.file_name().to_string_lossy();
     let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
@@ -221,7 +265,7 @@ fn found(root: &Path, entry: walkdir::Result<walkdir::DirEntry>, options: &Sourc
         None
     };
     match reason {
-        Some(reason) => Some(skipped(path, reason)),
-        None => Some(object(path.to_owned(), key)),
+        Some(reason) => skipped(path, reason),
+        None => object(path.to_owned(), key),
     }
 }

@@ -1,9 +1,12 @@
 //! The program as people meet it: answers, formats, refusals, exit codes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+
+use crate::watch::{Running, end_of};
 
 fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_logs")
@@ -196,6 +199,69 @@ fn parameters_are_bound_and_never_pasted() {
 }
 
 #[test]
+fn parameters_are_values_of_their_type_whatever_they_spell() {
+    let dir = tempfile::tempdir().unwrap();
+    let param = |name: &str, kind: &str, default: &str| {
+        format!("--! [params.{name}]\n--! type = \"{kind}\"\n--! default = {default}\n--! help = \"h\"\n")
+    };
+    let text = [
+        "--! id = \"typed\"\n--! kind = \"report\"\n--! title = \"t\"\n--! description = \"d\"\n",
+        &param("word", "text", "\"x\""),
+        &param("number", "int", "1"),
+        &param("since", "timestamp", "\"2026-03-01\""),
+        &param("span", "duration", "\"1h\""),
+        &param("nets", "cidr_list", "[\"10.0.0.0/8\"]"),
+        &param("flag", "bool", "true"),
+        "SELECT $word AS word, $number AS number, $since AS since, $span AS span, $nets AS nets, $flag AS flag,\n",
+        "count(*) AS n FROM access_logs WHERE key = $word\n",
+    ];
+    fs::write(dir.path().join("typed.sql"), text.concat()).unwrap();
+    let queries = dir.path().to_str().unwrap();
+    let typed = |param: &str| {
+        let args =
+            ["query", "typed", "-p", param, "--queries", queries, "--lake", lake(), "--format", "ndjson"];
+        s3trail(&args)
+    };
+    for word in [
+        "x' OR 1=1 --",
+        "'; DROP TABLE access_logs; --",
+        "$number",
+        "*/ OR 1=1 /*",
+        "\\' OR 1=1 --",
+        "ʼ OR ʼ1ʼ=ʼ1",
+        "''",
+        "\"; SELECT 1",
+        "\u{1b}[31m\n",
+    ] {
+        let output = typed(&format!("word={word}"));
+        assert!(output.status.success(), "{word}: {}", stderr(&output));
+        let row: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
+        assert_eq!((row["word"].as_str(), row["n"].as_u64()), (Some(word), Some(0)));
+    }
+    for (param, value) in [
+        ("number", "1 OR 1=1"),
+        ("number", "1; SELECT 2"),
+        ("since", "2026-03-01' OR '1'='1"),
+        ("since", "now()"),
+        ("span", "1h' OR '1'='1"),
+        ("span", "1 day"),
+        ("nets", "0.0.0.0/0' OR 1=1"),
+        ("flag", "true OR true"),
+    ] {
+        let output = typed(&format!("{param}={value}"));
+        assert_eq!(output.status.code(), Some(2), "{param}={value}");
+        assert!(stderr(&output).contains(&format!("`{value}`")), "{}", stderr(&output));
+    }
+    // Names and clauses are no values.
+    for (sql, param) in [
+        ("SELECT * FROM $a", "a=access_logs"),
+        ("SELECT key FROM access_logs LIMIT $a", "a=1 UNION SELECT request_uri FROM access_logs"),
+    ] {
+        refusal(&["query", sql, "-p", param, "--lake", lake()]);
+    }
+}
+
+#[test]
 fn time_predicates_prune_partitions_and_files() {
     let plan = |predicate: &str| {
         query(
@@ -231,6 +297,79 @@ fn only_questions_are_allowed() {
         let line = refusal(&["query", sql, "--lake", lake()]);
         assert!(line.contains(word), "{sql}: {line}");
     }
+}
+
+/// Every file below `folder`.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = walkdir::WalkDir::new(folder).into_iter().map(|entry| entry.unwrap().into_path());
+    paths.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+#[test]
+fn a_question_reads_its_lake_only_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (secret, out) = (dir.path().join("secret.csv"), dir.path().join("out"));
+    fs::write(&secret, "word\ns3cret\n").unwrap();
+    let (file, out) = (secret.to_str().unwrap(), out.to_str().unwrap());
+    let before = contents(Path::new(lake()));
+    for sql in [
+        format!("SELECT * FROM \"file://{file}\""),
+        format!("FROM '{file}' SELECT *"),
+        format!("SELECT (SELECT word FROM '{file}')"),
+        format!("SELECT * FROM access_logs, LATERAL (SELECT * FROM '{file}') AS x"),
+        format!("SELECT * FROM read_csv('{file}')"),
+        format!("SELECT * FROM LATERAL read_csv('{file}')"),
+        format!("SELECT * FROM TABLE(read_csv('{file}'))"),
+        format!("DESCRIBE '{file}'"),
+        format!("CREATE UNBOUNDED EXTERNAL TABLE t (word varchar) STORED AS CSV LOCATION '{file}'"),
+        format!("CREATE VIEW v AS SELECT * FROM '{file}'"),
+        format!("SET datafusion.catalog.location = '{file}'"),
+        format!("COPY (SELECT 1) TO '{out}' STORED AS CSV"),
+        format!("EXPLAIN ANALYZE COPY (SELECT 1) TO '{out}' STORED AS CSV"),
+        format!("INSERT INTO \"{out}\" SELECT 1"),
+        "INSERT OVERWRITE access_logs SELECT * FROM access_logs".to_owned(),
+        "WITH x AS (DELETE FROM access_logs RETURNING *) SELECT * FROM x".to_owned(),
+        "EXPLAIN ANALYZE DELETE FROM access_logs".to_owned(),
+        "MERGE INTO access_logs USING rejects ON true WHEN MATCHED THEN DELETE".to_owned(),
+        "PREPARE p AS DELETE FROM access_logs".to_owned(),
+        "SELECT 1; DROP TABLE access_logs".to_owned(),
+    ] {
+        let line = refusal(&["query", &sql, "--lake", lake()]);
+        assert!(!line.contains("s3cret"), "{sql}: {line}");
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert!(contents(Path::new(lake())) == before);
+}
+
+/// A folder of saved queries may be somebody else's.
+#[test]
+fn saved_queries_of_a_folder_are_held_to_reading() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.csv");
+    let sql = dir.path().join("mine.sql");
+    let front = "--! id = \"mine\"\n--! kind = \"report\"\n--! title = \"t\"\n--! description = \"d\"\n";
+    for (statement, word) in [
+        (format!("COPY (SELECT 1) TO '{}'", out.display()), "COPY is not allowed"),
+        (format!("SELECT * FROM '{}'", sql.display()), "looks like a file"),
+        ("SELECT 1; DROP TABLE access_logs".to_owned(), "several statements"),
+        ("DELETE FROM access_logs".to_owned(), "DELETE is not allowed"),
+    ] {
+        fs::write(&sql, format!("{front}{statement}\n")).unwrap();
+        let line = refusal(&["query", "mine", "--queries", dir.path().to_str().unwrap(), "--lake", lake()]);
+        assert!(line.contains(word), "{statement}: {line}");
+        assert!(!out.exists());
+    }
+    let view = front.replace("report", "view");
+    fs::write(&sql, format!("{view}SELECT * FROM '{}'\n", sql.display())).unwrap();
+    let line = refusal(&[
+        "query",
+        "SELECT count(*) FROM rejects",
+        "--queries",
+        dir.path().to_str().unwrap(),
+        "--lake",
+        lake(),
+    ]);
+    assert!(line.contains("mine.sql"), "{line}");
 }
 
 #[test]
@@ -273,6 +412,149 @@ fn log_text_cannot_drive_a_terminal_or_a_spreadsheet() {
     assert!(csv.contains("'=HYPERLINK"), "{csv}");
     let raw = answer(&["query", sql, "--format", "csv", "--csv-raw", "--logs", logs]);
     assert!(raw.contains("=HYPERLINK") && !raw.contains("'="), "{raw}");
+}
+
+/// What a terminal would obey: an escape sequence, a link, a change of direction, a line break, and the same with C1.
+const HOSTILE: &str = "\u{1b}[31m\u{1b}]8;;x\u{7}\u{202e}\n\u{9b}2J";
+
+/// Whether a terminal shows `text` as it is.
+fn is_harmless(text: &str) -> bool {
+    !text.chars().any(|c| !matches!(c, '\n' | '\r') && (c.is_control() || c == '\u{202e}'))
+}
+
+/// A folder of log objects with hostile names, and records that strangers and a hostile delivery wrote.
+fn hostile_logs(folder: &Path) -> String {
+    let logs = folder.join("logs");
+    fs::create_dir(&logs).unwrap();
+    let write = |name: &str, text: &[u8]| fs::write(logs.join(format!("{name}{HOSTILE}")), text).unwrap();
+    let on_a_line = HOSTILE.replace('\n', "");
+    let sample = samples().join("detections/plaintext-http/fires.log");
+    let text = fs::read_to_string(sample).unwrap();
+    let text =
+        text.replace("user/", &format!("user/{on_a_line}")).replace("-demo-", &format!("-demo-{on_a_line}"));
+    write("good", text.replace("aws-cli/", &on_a_line).as_bytes());
+    write("refused", b"no\x1b[31m record\n");
+    write("damaged", b"\x1f\x8bno gzip");
+    write(".hidden", b"x");
+    logs.to_str().unwrap().to_owned()
+}
+
+/// What a run prints to a wide terminal that is both its outputs, and its exit code.
+fn on_terminal(args: &[&str]) -> (Option<i32>, String) {
+    use std::io::Read;
+    use std::os::fd::FromRawFd;
+    use std::ptr::null_mut;
+    let (mut ours, mut theirs) = (0, 0);
+    // SAFETY: both numbers are there to be written to; nothing else has to be given.
+    let opened = unsafe { libc::openpty(&mut ours, &mut theirs, null_mut(), null_mut(), null_mut()) };
+    assert_eq!(opened, 0, "{}", std::io::Error::last_os_error());
+    for descriptor in [ours, theirs] {
+        // SAFETY: it only keeps the program that another test starts from inheriting the terminal.
+        assert_eq!(unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) }, 0);
+    }
+    // SAFETY: the descriptors are new, and nobody else's.
+    let (mut ours, theirs) = unsafe { (fs::File::from_raw_fd(ours), fs::File::from_raw_fd(theirs)) };
+    let mut child = Command::new(env!("CARGO_BIN_EXE_s3trail"))
+        .args(args)
+        .current_dir(std::env::temp_dir())
+        .env("COLUMNS", "2000")
+        .env_remove("S3TRAIL_LAKE")
+        .stdin(Stdio::null())
+        .stdout(theirs.try_clone().unwrap())
+        .stderr(theirs)
+        .spawn()
+        .unwrap();
+    let mut printed = Vec::new();
+    // A terminal that nobody has open any more ends with an error.
+    let _ = ours.read_to_end(&mut printed);
+    (child.wait().unwrap().code(), String::from_utf8(printed).unwrap())
+}
+
+#[test]
+fn nothing_in_logs_or_their_names_drives_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = hostile_logs(dir.path());
+    let place = dir.path().join("lake");
+    let lake = place.to_str().unwrap();
+    // The progress bar moves the cursor itself; nothing else of this is its own.
+    let (code, text) = on_terminal(&["ingest", &logs, "--lake", lake, "--log-bucket", HOSTILE]);
+    assert_eq!(code, Some(2), "{text}");
+    for hostile in ["\u{1b}[31m", "\u{1b}]8", "\u{202e}", "\u{9b}"] {
+        assert!(!text.contains(hostile), "{text:?}");
+    }
+    for shown in ["damaged\\x1b[31m", "refused\\x1b[31m", ".hidden\\x1b[31m"] {
+        assert!(text.contains(shown), "{shown}: {text:?}");
+    }
+    let shown = |args: &[&str]| {
+        let (code, text) = on_terminal(&[args, &["-q", "--lake", lake]].concat());
+        assert_eq!(code, Some(0), "{args:?}: {text}");
+        assert!(is_harmless(&text), "{args:?}: {text:?}");
+        assert!(text.contains("202e"), "{args:?}: {text:?}");
+        text
+    };
+    let sql = "SELECT bucket, requester, user_agent, log_key FROM access_logs";
+    for format in ["table", "csv", "json", "ndjson", "markdown"] {
+        shown(&["query", sql, "--format", format]);
+    }
+    for format in ["table", "csv", "ndjson", "markdown", "sarif", "ocsf"] {
+        shown(&["detect", "--only", "plaintext-http", "--format", format]);
+    }
+    shown(&["recursion"]);
+    let found = shown(&["detect", "--only", "plaintext-http", "--format", "json"]);
+    let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+    shown(&["evidence", found["findings"][0]["fingerprint"].as_str().unwrap()]);
+}
+
+/// Where there is no terminal: these lines are shown by one later.
+#[test]
+fn what_is_said_of_hostile_names_is_harmless_in_a_file_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = hostile_logs(dir.path());
+    for format in ["text", "json"] {
+        let place = dir.path().join(format);
+        let args = ["ingest", &logs, "--lake", place.to_str().unwrap(), "--json", "--log-format", format];
+        let output = s3trail(&args);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(is_harmless(stdout(&output)) && is_harmless(stderr(&output)), "{}", stderr(&output));
+        assert!(stderr(&output).contains("damaged") && stderr(&output).contains("refused"));
+        assert!(format == "text" || stderr(&output).lines().all(|line| line.starts_with('{')));
+    }
+}
+
+#[test]
+fn hidden_characters_are_shown_everywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = hostile_logs(dir.path());
+    let place = dir.path().join("lake");
+    let lake = place.to_str().unwrap();
+    s3trail(&["ingest", &logs, "--lake", lake, "--log-bucket", HOSTILE]);
+    let queries = dir.path().join("queries");
+    fs::create_dir(&queries).unwrap();
+    fs::write(
+        queries.join("mine.sql"),
+        "--! id = \"mine\"\n--! kind = \"report\"\n--! title = \"\\u001b[31m\\u202e\"\n\
+         --! description = \"\\u001b[31m\\u202e\"\n--! tags = [\"\\u001b[31m\\u202e\"]\nSELECT 1 -- \u{1b}[31m\u{202e}\n",
+    )
+    .unwrap();
+    let queries = queries.to_str().unwrap();
+    // The ledger has forgotten everything: verify names every log object.
+    let entry = place.join("log_objects/_delta_log/00000000000000000001.json");
+    let text = fs::read_to_string(&entry).unwrap();
+    let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("{\"add\"")).collect();
+    fs::write(&entry, kept.join("\n") + "\n").unwrap();
+    for args in [
+        &["query", "SELECT \"x\u{202e}\" FROM rejects", "--lake", lake][..],
+        &["query", "SELECT CAST(requester AS int) FROM access_logs", "--lake", lake],
+        &["recursion", "--format", "json", "--lake", lake],
+        &["lake", "verify", "--lake", lake],
+        &["lake", "verify", "--json", "--lake", lake],
+        &["queries", "list", "--queries", queries],
+        &["queries", "show", "mine", "--queries", queries],
+    ] {
+        let output = s3trail(args);
+        let said = [stdout(&output), stderr(&output)].concat();
+        assert!(said.contains("202e") && is_harmless(&said), "{args:?}: {said:?}");
+    }
 }
 
 #[test]
@@ -349,6 +631,100 @@ fn a_query_that_takes_too_long_is_stopped() {
     let sql = "SELECT sum(length(a.request_uri || b.request_uri || c.request_uri)) FROM requests a, requests b, requests c";
     let line = refusal(&["query", sql, "--timeout", "1s", "--lake", lake()]);
     assert!(line.contains("longer than its limit of 1 s"), "{line}");
+}
+
+#[test]
+fn questions_without_end_are_stopped() {
+    for sql in [
+        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT count(*) FROM r",
+        "SELECT count(*) FROM generate_series(1, 1000000000000) WHERE value % 7 = 8",
+        "SELECT value FROM generate_series(1, 1000000000000) ORDER BY value % 7 LIMIT 1",
+    ] {
+        let line = refusal(&["query", sql, "--timeout", "1s", "--lake", lake()]);
+        assert!(line.contains("longer than its limit of 1 s"), "{sql}: {line}");
+    }
+}
+
+#[test]
+fn a_question_of_one_long_step_is_stopped() {
+    let sql = "SELECT levenshtein(repeat('a', 1000000), repeat('b', 1000000))";
+    // No thread is left for the clock of the runtime with one.
+    for threads in ["4", "1"] {
+        let words = ["query", sql, "--threads", threads, "--timeout", "1s", "--lake", lake()];
+        assert_eq!(end_of(Running::start(&words, Path::new("."))).code(), Some(2));
+    }
+}
+
+/// What has no end, or no beginning until somebody writes, is not read as SQL.
+#[test]
+fn sql_is_read_from_files_that_end() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let line = refusal(&["query", "-f", "/dev/zero", "--lake", lake()]);
+    assert!(line.contains("/dev/zero") && line.contains("more than 1 MiB"), "{line}");
+    let pipe = dir.path().join("pipe.sql");
+    let name = std::ffi::CString::new(pipe.as_os_str().as_bytes()).unwrap();
+    // SAFETY: the name is a C string that outlives the call.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let line = refusal(&["queries", "list", "--queries", dir.path().to_str().unwrap()]);
+    assert!(line.contains("pipe.sql") && line.contains("regular file"), "{line}");
+}
+
+#[test]
+fn parameters_have_names() {
+    let line = refusal(&["query", "SELECT $1", "--lake", lake()]);
+    assert!(line.contains("$1 is none") && !line.contains("-p 1="), "{line}");
+}
+
+#[test]
+fn what_needs_more_memory_spills_to_disk_or_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |sql: &str, temporary: &Path, rest: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_s3trail"))
+            .args(["query", sql, "--threads", "1", "--format", "csv", "--lake", lake()])
+            .args(rest)
+            .current_dir(dir.path())
+            .env("TMPDIR", temporary)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    let little = ["--max-memory", "20MB"];
+    let nowhere = dir.path().join("nowhere");
+    let sql =
+        "SELECT value, md5(CAST(value AS varchar)) AS hash FROM generate_series(1, 100000) ORDER BY hash";
+    let whole = run(sql, &nowhere, &[]);
+    assert_eq!(stdout(&whole).lines().count(), 100_001, "{}", stderr(&whole));
+    let spilled = run(sql, dir.path(), &little);
+    assert!(spilled.stdout == whole.stdout, "{}", stderr(&spilled));
+    let plan = run(&format!("EXPLAIN ANALYZE {sql}"), dir.path(), &little);
+    let plan = stdout(&plan);
+    assert!(plan.contains("spill_count=") && !plan.contains("spill_count=0"), "{plan}");
+    // It was there, and nothing is left of it.
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    let failed = run(sql, &nowhere, &little);
+    assert_eq!(failed.status.code(), Some(2));
+    assert!(stderr(&failed).contains("nowhere"), "{}", stderr(&failed));
+    let grouped = "SELECT hash, count(*) AS n FROM \
+                   (SELECT md5(CAST(value % 150000 AS varchar)) AS hash FROM generate_series(1, 200000)) GROUP BY hash";
+    let counted = format!("SELECT count(*) AS rows, sum(n) AS n FROM ({grouped})");
+    let counted = run(&counted, dir.path(), &little);
+    assert_eq!(stdout(&counted), "rows,n\n150000,200000\n", "{}", stderr(&counted));
+    // What cannot be put on a disk is refused.
+    let distinct = "SELECT count(DISTINCT md5(CAST(value AS varchar))), count(DISTINCT value) \
+                    FROM generate_series(1, 500000)";
+    let refused = run(distinct, dir.path(), &little);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("needs more memory"), "{}", stderr(&refused));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+#[ignore = "known defect: two sorts side by side take each other's memory, and one fails where it could spill"]
+fn sorts_spill_with_two_threads_too() {
+    let sql = "SELECT a.request_uri || b.request_id AS x FROM requests a CROSS JOIN requests b ORDER BY x";
+    let args = ["query", sql, "--max-memory", "40MB", "--threads", "2", "--format", "csv", "--lake", lake()];
+    assert_eq!(answer(&args).lines().count(), 587 * 587 + 1);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use s3trail::batch::LineReader;
 use s3trail::generate::{self, Amount, Options};
 use s3trail::ingest::{IngestOptions, Silent, Summary, ingest};
 use s3trail::lake::{Lake, Table};
-use s3trail::source::{SourceOptions, Sources};
+use s3trail::source::{FailureClass, Files, Found, Skipped, SourceOptions, Sources};
 use s3trail::stop::Stop;
 
 use crate::common;
@@ -276,6 +276,344 @@ fn a_large_compressed_object_is_known_again() {
         assert_eq!((second.objects, second.known_objects), (0, 1));
         assert_eq!(count(&lake, Table::LogObjects).await, 1);
     });
+}
+
+/// Letters that hardly compress.
+fn noise(len: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(1);
+    (0..len).map(|_| random.u8(b'a'..=b'z')).collect()
+}
+
+/// 65 MiB without a line end, which compress well but are no bomb.
+fn endless() -> Vec<u8> {
+    let rest = vec![b'x'; (1 << 20) - (1 << 14)];
+    let blocks: Vec<Vec<u8>> =
+        noise(65 << 14).chunks(1 << 14).map(|noise| [noise, &rest[..]].concat()).collect();
+    blocks.concat()
+}
+
+/// The names of the files that could not be read, sorted.
+fn failed(summary: &Summary) -> Vec<String> {
+    let name = |place: &str| Path::new(place).file_name().unwrap().to_string_lossy().into_owned();
+    let mut failed: Vec<String> = summary.failed.iter().map(|failure| name(&failure.place)).collect();
+    failed.sort();
+    failed
+}
+
+#[test]
+fn compressed_streams_that_ask_for_too_much_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(logs.join(name), bytes).unwrap();
+    // Thirty frames of 10 MB of nothing each.
+    let frame = zstd::encode_all(std::io::repeat(0).take(10 << 20), 1).unwrap();
+    write("bomb.zst", &frame.repeat(30));
+    // 40 MB of empty lines, each of which would be a reject.
+    write("newlines.zst", &zstd::encode_all(std::io::repeat(b'\n').take(40 << 20), 1).unwrap());
+    // A frame that wants a window of 2 GiB, and one empty block in it.
+    write("window.zst", b"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00");
+    // A file name in the header that does not end.
+    write("header.gz", &[&b"\x1f\x8b\x08\x08\0\0\0\0\0\x03"[..], &[b'n'; 1 << 20]].concat());
+    write("magic.gz", b"\x1f\x8b");
+    write("magic.zst", b"\x28\xb5\x2f\xfd");
+    // No bomb: very many members, of which one says something.
+    write("members.gz", &[gzip(b"").repeat(200_000), gzip(&some_lines(50))].concat());
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        let refused = ["bomb.zst", "header.gz", "magic.gz", "magic.zst", "newlines.zst", "window.zst"];
+        assert_eq!(failed(&summary), refused);
+        assert!(summary.failed.iter().all(|failure| failure.class == FailureClass::Damaged), "{summary:?}");
+        assert_eq!((summary.objects, summary.records, summary.rejects), (1, 50, 0));
+        assert_sound(&mut lake).await;
+    });
+}
+
+#[test]
+fn lines_without_end_fail_their_objects_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    fs::write(logs.join("good.log"), some_lines(200)).unwrap();
+    // A line of 1 GB, which takes no room on the disk.
+    fs::File::create(logs.join("endless.log")).unwrap().set_len(1 << 30).unwrap();
+    // Good lines before such a line are not half of a log object: they are not taken in either.
+    let mut long = some_lines(50);
+    // It is not refused for how well it compresses.
+    long.extend(endless());
+    fs::write(logs.join("endless.zst"), zstd::encode_all(&long[..], 1).unwrap()).unwrap();
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!(failed(&summary), ["endless.log", "endless.zst"]);
+        for failure in &summary.failed {
+            assert_eq!(failure.class, FailureClass::Damaged);
+            assert!(failure.error.message().contains("longer than 64 MiB"), "{}", failure.error.report());
+        }
+        assert_eq!((summary.objects, summary.lines, summary.records), (1, 200, 200));
+        assert_eq!(count(&lake, Table::AccessLogs).await, 200);
+        assert_sound(&mut lake).await;
+        // In a lake that has something, where the content is hashed before it is parsed, too.
+        let again = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!((again.objects, again.known_objects, again.failed_objects), (0, 1, 2));
+    });
+}
+
+#[test]
+fn the_longest_line_that_may_be_is_only_a_reject() {
+    const LONGEST: usize = 64 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let good = some_lines(10);
+    let around = |long: usize| [&good[..], &noise(1 << 20).repeat(65)[..long], b"\n", &good[..]].concat();
+    fs::write(logs.join("longest.log"), around(LONGEST)).unwrap();
+    fs::write(logs.join("too-long.log"), around(LONGEST + 1)).unwrap();
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!(failed(&summary), ["too-long.log"]);
+        assert_eq!((summary.objects, summary.lines, summary.rejects), (1, 21, 1));
+    });
+}
+
+/// With less memory than the line has bytes.
+#[test]
+fn a_line_of_4_gb_is_not_held_in_memory() {
+    use std::os::unix::process::CommandExt;
+    let dir = tempfile::tempdir().unwrap();
+    let (logs, lake) = (dir.path().join("logs"), dir.path().join("lake"));
+    fs::create_dir(&logs).unwrap();
+    fs::write(logs.join("a.log"), some_lines(10)).unwrap();
+    fs::File::create(logs.join("b.log")).unwrap().set_len(4 << 30).unwrap();
+    let mut command = ingest_command(&logs, &lake);
+    command.args(["--threads", "2"]).stdout(Stdio::piped());
+    // SAFETY: setrlimit may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            let limit = libc::rlimit { rlim_cur: 3 << 30, rlim_max: 3 << 30 };
+            match libc::setrlimit(libc::RLIMIT_AS, &limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["records"], &summary["failed_objects"]), (&10.into(), &1.into()), "{summary}");
+}
+
+/// Counts the bytes that are parsed.
+#[derive(Default)]
+struct ParsedBytes(std::sync::atomic::AtomicU64);
+
+impl s3trail::ingest::Progress for ParsedBytes {
+    fn add(&self, bytes: u64, _: u64, _: u64) {
+        self.0.fetch_add(bytes, std::sync::atomic::Ordering::SeqCst);
+    }
+    fn reject(&self, _: &str, _: u64, _: &str) {}
+    fn skipped(&self, _: &Skipped) {}
+}
+
+#[test]
+fn many_lines_without_end_cost_no_more_than_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let good = some_lines(10_000);
+    fs::write(logs.join("a.log"), &good).unwrap();
+    let stored = zstd::encode_all(&endless()[..], 1).unwrap();
+    for n in 0..8 {
+        fs::write(logs.join(format!("{n}.zst")), &stored).unwrap();
+    }
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let parsed = ParsedBytes::default();
+        let sources = Sources::files(&words(&[&logs]), &SourceOptions::default()).unwrap();
+        let options = IngestOptions::default();
+        let summary = ingest(Some(&mut lake), sources, &options, &parsed, &Stop::new()).await.unwrap();
+        assert_eq!((summary.objects, summary.failed_objects), (1, 8));
+        let parsed = parsed.0.into_inner();
+        assert!(parsed <= 2 * good.len() as u64, "{parsed} bytes parsed of {}", good.len());
+    });
+}
+
+fn named_pipe(path: &Path) {
+    let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: the name is a C string that outlives the call.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+}
+
+#[test]
+fn a_tree_with_loops_and_special_files_is_walked_to_its_end() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    let deep = logs.join("a/b/c");
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(deep.join("d.log"), some_lines(20)).unwrap();
+    symlink(".", logs.join("self")).unwrap();
+    symlink("..", logs.join("a/b/up")).unwrap();
+    symlink(&logs, deep.join("root")).unwrap();
+    symlink("other", logs.join("one")).unwrap();
+    symlink("one", logs.join("other")).unwrap();
+    symlink("nowhere", logs.join("dangling")).unwrap();
+    symlink("/dev/zero", logs.join("zero")).unwrap();
+    named_pipe(&logs.join("pipe"));
+    symlink("pipe", logs.join("to-pipe")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(logs.join("socket")).unwrap();
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!((summary.objects, summary.records), (1, 20));
+        assert_eq!(failed(&summary), ["dangling", "one", "other"]);
+        assert_eq!(summary.skipped_files, 4);
+        assert_sound(&mut lake).await;
+    });
+}
+
+#[test]
+fn a_folder_is_walked_once_however_many_ways_lead_to_it() {
+    const DEPTH: usize = 12;
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    for n in 0..DEPTH {
+        let folder = logs.join(n.to_string());
+        fs::create_dir_all(&folder).unwrap();
+        for link in ["x", "y"] {
+            std::os::unix::fs::symlink(format!("../{}", n + 1), folder.join(link)).unwrap();
+        }
+    }
+    let last = logs.join(DEPTH.to_string());
+    fs::create_dir(&last).unwrap();
+    fs::write(last.join("a.log"), some_lines(1)).unwrap();
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!((summary.objects, summary.records), (1, 1));
+    });
+}
+
+#[test]
+fn a_folder_goes_by_its_own_name_and_links_lead_out_of_the_source() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let (logs, elsewhere) = (dir.path().join("logs"), dir.path().join("elsewhere"));
+    fs::create_dir_all(logs.join("b")).unwrap();
+    fs::create_dir_all(&elsewhere).unwrap();
+    let lines = some_lines(2);
+    let mut lines = lines.split_inclusive(|b| *b == b'\n');
+    fs::write(logs.join("b/in.log"), lines.next().unwrap()).unwrap();
+    fs::write(elsewhere.join("out.log"), lines.next().unwrap()).unwrap();
+    symlink("b", logs.join("a")).unwrap();
+    symlink(&elsewhere, logs.join("c")).unwrap();
+    symlink(&logs, elsewhere.join("back")).unwrap();
+    let root = dir.path().join("root");
+    symlink(&logs, &root).unwrap();
+    for named in [&logs, &root] {
+        let files = Files::open(&words(&[named]), &SourceOptions::default()).unwrap();
+        let keys: Vec<String> = files
+            .map(|found| match found {
+                Found::Object(object) => object.key,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(keys, ["b/in.log", "c/out.log"]);
+    }
+}
+
+#[test]
+fn a_pipe_that_was_named_is_read_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    named_pipe(&pipe);
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::write(pipe, some_lines(6_000)).unwrap()
+    });
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&pipe], &IngestOptions::default()).await;
+        assert_eq!((summary.objects, summary.records), (1, 6_000));
+        assert_sound(&mut lake).await;
+    });
+    writer.join().unwrap();
+}
+
+#[test]
+fn files_may_have_any_name() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let logs = dir.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let long = "n".repeat(255);
+    let names: [&[u8]; 12] = [
+        b"new\nline",
+        b"\x1b[31mred\x1b]8;;x\x07",
+        b"caf\xe9",
+        b"\xff\xfe",
+        "\u{202e}gpj.\u{9b}".as_bytes(),
+        b" ",
+        b"-",
+        b"--lake",
+        b"*[?{",
+        b"back\\slash",
+        b"event_date=2026-03-01",
+        long.as_bytes(),
+    ];
+    let lines = some_lines(names.len() as u64);
+    for (name, line) in names.iter().zip(lines.split_inclusive(|b| *b == b'\n')) {
+        fs::write(logs.join(OsStr::from_bytes(name)), line).unwrap();
+    }
+    let mut expected: Vec<String> = names.map(|name| String::from_utf8_lossy(name).into_owned()).to_vec();
+    expected.sort();
+    runtime().block_on(async {
+        let mut lake = open(&dir.path().join("lake")).await;
+        let summary = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!((summary.objects, summary.records), (12, 12));
+        assert_eq!((summary.failed.len(), summary.skipped_files), (0, 0));
+        let mut keys: Vec<String> = lines_of(&lake).await.into_iter().map(|(key, _, _)| key).collect();
+        keys.sort();
+        assert_eq!(keys, expected);
+        let again = take_in(&mut lake, &[&logs], &IngestOptions::default()).await;
+        assert_eq!((again.objects, again.known_objects), (0, 12));
+        assert_sound(&mut lake).await;
+    });
+}
+
+#[test]
+fn without_room_for_temporary_files_the_rest_is_taken_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let (logs, lake) = (dir.path().join("logs"), dir.path().join("lake"));
+    fs::create_dir(&logs).unwrap();
+    fs::write(logs.join("a.log"), some_lines(10)).unwrap();
+    // More than is kept in memory once it is decoded.
+    let agent = format!("\"{}\"", String::from_utf8(noise(1 << 20)).unwrap());
+    let line = |n: u32| {
+        let line = common::Spelled::new().with(s3trail::Field::UserAgent, &agent);
+        [line.with(s3trail::Field::RequestId, format!("{n:016X}")).line(), b"\n".to_vec()].concat()
+    };
+    let text: Vec<u8> = (0..36).flat_map(line).collect();
+    fs::write(logs.join("b.zst"), zstd::encode_all(&text[..], 1).unwrap()).unwrap();
+    let ingest = |temporary: &Path| {
+        let output = ingest_command(&logs, &lake)
+            .env("TMPDIR", temporary)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), summary, String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, summary, said) = ingest(&dir.path().join("nowhere"));
+    assert_eq!((code, &summary["records"], &summary["failed_objects"]), (Some(2), &10.into(), &1.into()));
+    assert!(said.contains("temporary file") && said.contains("nowhere"), "{said}");
+    assert!(said.contains("TMPDIR"), "{said}");
+    let (code, summary, said) = ingest(dir.path());
+    assert_eq!((code, &summary["records"]), (Some(0), &36.into()), "{said}");
 }
 
 /// Asks to stop as soon as all was parsed, when what is left to do is encoding.
