@@ -54,9 +54,13 @@ pub(super) async fn run(mut args: RepairArgs, settings: &Settings, ui: &Ui) -> R
         return Ok(ExitCode::SUCCESS);
     }
     let incomplete = lake.incomplete(&damaged).await?;
-    if incomplete.is_empty() && damaged.is_empty() && unfinished.is_empty() {
+    let is_cut_short = lake.is_repair_cut_short().await?;
+    if incomplete.is_empty() && damaged.is_empty() && unfinished.is_empty() && !is_cut_short {
         println!("nothing to repair");
         return Ok(ExitCode::SUCCESS);
+    }
+    if is_cut_short {
+        println!("a repair was cut short: what it had forgotten is looked for in all of the source");
     }
     let (there, lost) = match incomplete.is_empty() {
         true => (Vec::new(), Vec::new()),
@@ -83,11 +87,14 @@ pub(super) async fn run(mut args: RepairArgs, settings: &Settings, ui: &Ui) -> R
         .with_hint("restore the file from a backup, or name a source that has the log objects"));
     }
     let objects = text::counted(there.len() as u64, "log object");
-    let is_nothing_to_read = there.is_empty() && ledger_file.is_none() && unfinished.is_empty();
+    let is_nothing_to_read =
+        there.is_empty() && ledger_file.is_none() && unfinished.is_empty() && !is_cut_short;
     if args.dry_run || is_nothing_to_read {
         println!("{} {objects} again", if args.dry_run { "would read" } else { "read" });
         return Ok(if lost.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(TROUBLE) });
     }
+    // Behind the next two steps nothing in the tables tells any longer what is missing.
+    lake.note_repair(true).await?;
     if !unfinished.is_empty() {
         lake.close(&unfinished).await?;
         ui.say(&format!(
@@ -101,8 +108,11 @@ pub(super) async fn run(mut args: RepairArgs, settings: &Settings, ui: &Ui) -> R
     println!("reading {objects} again");
     drop(lake);
     let again = IngestArgs { intake: args.intake, dry_run: false, max_memory: None, json: false };
-    // A signal ends it at once, as it would any repair: what is missing then is what the next one finds.
+    // A signal ends it at once, as it would any repair: the note makes the next one read the source again.
     let exit_code = ingest::run(again, settings, ui, &Stop::new()).await?;
+    if exit_code == ExitCode::SUCCESS {
+        open_lake(&location, &reach).await?.note_repair(false).await?;
+    }
     Ok(if lost.is_empty() { exit_code } else { ExitCode::from(TROUBLE) })
 }
 

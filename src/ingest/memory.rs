@@ -13,14 +13,14 @@ pub const DEFAULT_MEMORY: u64 = 600 * MIB;
 pub const LEAST_MEMORY: u64 = 192 * MIB;
 
 /// The program, its libraries, and what the allocator keeps.
-const BASE: u64 = 110 * MIB;
+const BASE: u64 = 140 * MIB;
 
 /// Lines remembered to find duplicates: 64 bytes each.
 const LINES: u64 = 2 << 20;
 const LINE_BYTES: u64 = 64;
 
 /// What a thread holds beside the row group that it encodes.
-const THREAD: u64 = 12 * MIB;
+const THREAD: u64 = 16 * MIB;
 
 /// Text that makes a row group.
 const GROUP: u64 = 24 * MIB;

@@ -141,6 +141,7 @@ impl Lake {
         self.site.prepare()?;
         self.ensure_finished(source_id).await?;
         let last = self.txn(Table::AccessLogs, source_id).await?.max(self.covered(source_id).await?);
+        let last = last.max(self.drawn(source_id).await?);
         Ok(Attempt { source_id: source_id.to_owned(), n: next_attempt(last)? })
     }
 
@@ -338,6 +339,13 @@ impl Lake {
         self.remove_intent(&intent.location).await
     }
 
+    /// The highest number that an intent of the source has. Numbers are drawn from the clock, and a clock that is behind
+    /// the last commit would draw that of a killed run again and again.
+    async fn drawn(&self, source_id: &str) -> Result<Option<i64>> {
+        let intents = self.intents().await?;
+        Ok(intents.iter().filter(|intent| intent.source_id == source_id).map(|intent| intent.n).max())
+    }
+
     /// Commits an empty attempt above the dead ones, so that none of them can commit any more. False when the
     /// source is not at rest: then they may be alive.
     async fn fence(&mut self, source_id: &str, dead: &[StoredIntent]) -> Result<bool> {
@@ -347,7 +355,7 @@ impl Lake {
                 return Ok(false);
             }
         }
-        let last = dead.iter().map(|intent| intent.n).max().max(decided);
+        let last = dead.iter().map(|intent| intent.n).max().max(decided).max(self.drawn(source_id).await?);
         let attempt = Attempt { source_id: source_id.to_owned(), n: next_attempt(last)? };
         let covered = self.covered(source_id).await?;
         let intent = self.intent(&attempt, &[], Change::default())?;

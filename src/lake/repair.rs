@@ -87,7 +87,22 @@ pub struct Forgotten {
 /// A log object: bucket and key.
 type Objects = HashSet<(Option<String>, String)>;
 
+/// Where a repair notes that it has begun to forget.
+const NOTE: &str = "repairs/last.json";
+
 impl Lake {
+    /// Notes that log objects are about to be forgotten, or that all of them were read again.
+    pub async fn note_repair(&self, is_pending: bool) -> Result<()> {
+        self.write_state(NOTE, format!("{{\"is_pending\":{is_pending}}}").into_bytes()).await
+    }
+
+    /// Whether a repair has forgotten log objects that it did not come to read again, or not all.
+    pub async fn is_repair_cut_short(&self) -> Result<bool> {
+        let note = self.read_state(NOTE).await?;
+        let note = note.and_then(|note| serde_json::from_slice::<serde_json::Value>(&note).ok());
+        Ok(note.is_some_and(|note| note["is_pending"] == true))
+    }
+
     /// The sources whose last commit is not in all three tables although no recovery is going to finish it: an entry of
     /// a Delta log is lost. `source_id` is looked at even if no row names it. Unless `dry_run`, commits that can be
     /// finished are.

@@ -59,6 +59,12 @@ impl Lake {
             let patience = self.site.patience() * 2u32.pow(look - 1);
             tokio::task::spawn_blocking(move || std::thread::sleep(patience)).await.map_err(task_error)?;
         }
+        if self.is_repair_cut_short().await? {
+            report.problems.push(
+                "A repair was cut short and log objects may be missing: run `s3trail lake repair SOURCE` again."
+                    .to_owned(),
+            );
+        }
         let mut files = Vec::new();
         for table in Table::ALL {
             files.extend(self.described(table.name(), &self.tables[table as usize])?);

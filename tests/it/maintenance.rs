@@ -692,3 +692,25 @@ fn compactions_ingests_and_queries_at_once_see_each_record_once() {
     let count = ground.query("SELECT count(*) AS n, count(DISTINCT request_id) AS ids FROM access_logs");
     assert_eq!(count, format!("n,ids\n{total},{total}\n"));
 }
+
+/// Between forgetting and reading again nothing in the tables tells what is missing.
+#[test]
+fn a_repair_that_was_cut_short_is_taken_up() {
+    let mut ground = Ground::new();
+    ground.take_in(&lines(1, 0, 10));
+    // The other log object stands for one that was forgotten.
+    ground.deliver(&lines(1, 10, 10));
+    let (code, text) = ground.repaired();
+    assert!(code == Some(0) && text.contains("nothing to repair"), "{text}");
+    let notes = Path::new(&ground.lake()).join("_s3trail/repairs");
+    fs::create_dir_all(&notes).unwrap();
+    fs::write(notes.join("last.json"), "{\"is_pending\":true}").unwrap();
+    let (code, text) = ground.verified();
+    assert!(code == Some(2) && text.contains("cut short"), "{text}");
+    let (code, text) = ground.repaired();
+    assert_eq!(code, Some(0), "{text}");
+    ground.verify();
+    assert_eq!(ground.query("SELECT count(*) AS n FROM access_logs").trim_end(), "n\n20");
+    let (code, text) = ground.repaired();
+    assert!(code == Some(0) && text.contains("nothing to repair"), "{text}");
+}

@@ -565,3 +565,22 @@ async fn the_ledger_and_the_cursor_can_be_narrowed_to_a_bucket() {
         assert!(!ledger.contains(b, "logs/2026-01-03-00-00-00-D", "0f"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_intent_ahead_of_the_clock_does_not_hold_its_number() {
+    for ground in Ground::both() {
+        let mut lake = ground.create().await;
+        // A commit by a clock that runs ahead, and the intent of a run that was killed after it.
+        let ahead = (Utc::now().timestamp_micros()) + 3_600_000_000;
+        let attempt = |n| Attempt { source_id: SOURCE.to_owned(), n };
+        lake.commit(&attempt(ahead), &[]).await.unwrap();
+        let killed = lake.intent(&attempt(ahead + 1), &[], Change::default()).unwrap();
+        lake.write_intent(&killed).await.unwrap();
+        let mut next = ground.open().await;
+        next.recover().await.unwrap();
+        next.ledger().await.unwrap();
+        let attempt = next.begin(SOURCE).await.unwrap();
+        assert_eq!(attempt.n, ahead + 2);
+        next.commit(&attempt, &[]).await.map_err(|e| e.report()).unwrap();
+    }
+}
