@@ -111,7 +111,7 @@ pub(super) struct IngestArgs {
     /// Read and count everything, write nothing
     #[arg(long, conflicts_with_all = ["watch", "delete_after_commit", "move_to"])]
     pub dry_run: bool,
-    /// Memory to keep to, at least 192MiB: with less, row groups are smaller and fewer threads work [default: 600MiB]
+    /// Memory to keep to, at least 256MiB: with less, row groups are smaller and fewer threads work [default: 600MiB]
     #[arg(long, value_name = "SIZE", value_parser = ingest_memory, hide_short_help = true)]
     pub max_memory: Option<u64>,
     /// Print the summary as one JSON object on standard output; with --watch a line for each round
@@ -122,7 +122,7 @@ pub(super) struct IngestArgs {
 /// A size that an ingest can keep to.
 fn ingest_memory(text: &str) -> Result<u64, String> {
     match size(text)? {
-        bytes if bytes < LEAST_MEMORY => Err("an ingest takes at least 192MiB".to_owned()),
+        bytes if bytes < LEAST_MEMORY => Err("an ingest takes up to 256MiB".to_owned()),
         bytes => Ok(bytes),
     }
 }

@@ -10,7 +10,7 @@ const MIB: u64 = 1 << 20;
 pub const DEFAULT_MEMORY: u64 = 600 * MIB;
 
 /// The least limit that one thread can keep to.
-pub const LEAST_MEMORY: u64 = 192 * MIB;
+pub const LEAST_MEMORY: u64 = 256 * MIB;
 
 /// The program, its libraries, and what the allocator keeps.
 const BASE: u64 = 140 * MIB;
