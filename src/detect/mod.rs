@@ -85,6 +85,56 @@ pub async fn detect(
     let begun = Instant::now();
     let mut findings = Vec::new();
     let mut skipped = Vec::new();
+    let mut at_once = at_once.max(1);
+    let mut planned = plan_all(engine, jobs.iter(), &mut skipped).await;
+    while !planned.is_empty() {
+        // Side by side they share the memory; one that got too little has all of it in the second round.
+        let mut again = Vec::new();
+        let mut done = stream::iter(planned)
+            .map(|(job, frame)| {
+                let engine = Arc::clone(engine);
+                async move {
+                    let begun = Instant::now();
+                    // A task of its own, so that detections share the threads and not one thread.
+                    let batches = tokio::spawn(async move { engine.collect(frame).await }).await;
+                    (job, batches, begun.elapsed())
+                }
+            })
+            .buffer_unordered(at_once);
+        while let Some((job, batches, time)) = done.next().await {
+            let query = &job.query;
+            let batches = batches.unwrap_or_else(|panic| {
+                Err(Error::new(ErrorKind::Internal, "the query stopped unexpectedly").with_source(panic))
+            });
+            let found = batches.and_then(|batches| contract::findings(query, &batches));
+            match found {
+                Ok((found, incomplete)) => {
+                    on_done(&query.id, found.len(), time);
+                    findings.extend(found);
+                    skipped.extend(incomplete.map(|reason| Skipped { id: query.id.clone(), reason }));
+                }
+                Err(error) if at_once > 1 && suggest::is_out_of_memory(&error) => again.push(job),
+                Err(error) => skipped.push(Skipped { id: query.id.clone(), reason: error.report() }),
+            }
+        }
+        drop(done);
+        at_once = 1;
+        planned = plan_all(engine, again.into_iter(), &mut skipped).await;
+    }
+    for finding in &mut findings {
+        finding.suppressed = suppressions.of(finding);
+    }
+    findings.sort_by(order);
+    skipped.sort_by(|a, b| a.id.cmp(&b.id));
+    Findings { findings, skipped, seconds: begun.elapsed().as_secs_f64() }
+}
+
+/// The detections that can be planned; the others are skipped.
+async fn plan_all<'j>(
+    engine: &Engine,
+    jobs: impl Iterator<Item = &'j Job>,
+    skipped: &mut Vec<Skipped>,
+) -> Vec<(&'j Job, DataFrame)> {
     let mut planned = Vec::new();
     for job in jobs {
         match plan(engine, job).await {
@@ -92,39 +142,7 @@ pub async fn detect(
             Err(error) => skipped.push(Skipped { id: job.query.id.clone(), reason: error.report() }),
         }
     }
-    let mut done = stream::iter(planned)
-        .map(|(job, frame)| {
-            let engine = Arc::clone(engine);
-            async move {
-                let begun = Instant::now();
-                // A task of its own, so that detections share the threads and not one thread.
-                let batches = tokio::spawn(async move { engine.collect(frame).await }).await;
-                (job, batches, begun.elapsed())
-            }
-        })
-        .buffer_unordered(at_once.max(1));
-    while let Some((job, batches, time)) = done.next().await {
-        let query = &job.query;
-        let batches = batches.unwrap_or_else(|panic| {
-            Err(Error::new(ErrorKind::Internal, "the query stopped unexpectedly").with_source(panic))
-        });
-        let found = batches.and_then(|batches| contract::findings(query, &batches));
-        match found {
-            Ok((found, incomplete)) => {
-                on_done(&query.id, found.len(), time);
-                findings.extend(found);
-                skipped.extend(incomplete.map(|reason| Skipped { id: query.id.clone(), reason }));
-            }
-            Err(error) => skipped.push(Skipped { id: query.id.clone(), reason: error.report() }),
-        }
-    }
-    drop(done);
-    for finding in &mut findings {
-        finding.suppressed = suppressions.of(finding);
-    }
-    findings.sort_by(order);
-    skipped.sort_by(|a, b| a.id.cmp(&b.id));
-    Findings { findings, skipped, seconds: begun.elapsed().as_secs_f64() }
+    planned
 }
 
 async fn plan(engine: &Engine, job: &Job) -> Result<DataFrame> {

@@ -10,6 +10,8 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{
@@ -28,13 +30,43 @@ pub(super) struct Pool {
     inner: TrackConsumersPool<GreedyMemoryPool>,
     /// What the process may hold before the sum of what operators say counts.
     little: usize,
+    /// When memory was last given back to the system.
+    given_back: Mutex<Option<Instant>>,
 }
+
+/// How long after memory was given back to the system nothing more is to be expected of it.
+const PAUSE: Duration = Duration::from_millis(200);
 
 impl Pool {
     pub(super) fn new(bytes: usize) -> Self {
         // Operators mostly ask after they took: the rest is for the one that asks before.
         let little = bytes / 4 * 3;
-        Self { inner: TrackConsumersPool::new(GreedyMemoryPool::new(bytes), NAMED_CONSUMERS), little }
+        let inner = TrackConsumersPool::new(GreedyMemoryPool::new(bytes), NAMED_CONSUMERS);
+        Self { inner, little, given_back: Mutex::new(None) }
+    }
+
+    fn is_little_held(&self) -> bool {
+        let is_little = || resident_bytes().is_some_and(|bytes| bytes <= self.little);
+        if is_little() {
+            return true;
+        }
+        // The allocator keeps what was set free, and that counts as held.
+        let given_back = &mut *self.given_back.lock().unwrap_or_else(PoisonError::into_inner);
+        if given_back.is_some_and(|at| at.elapsed() < PAUSE) {
+            return false;
+        }
+        give_back();
+        *given_back = Some(Instant::now());
+        is_little()
+    }
+}
+
+/// Gives memory that was set free back to the system.
+fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: may be called at any time, from any thread.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 
@@ -82,7 +114,7 @@ impl MemoryPool for Pool {
             return Ok(());
         }
         let granted = self.inner.try_grow(reservation, additional);
-        if granted.is_err() && resident_bytes().is_some_and(|bytes| bytes <= self.little) {
+        if granted.is_err() && self.is_little_held() {
             self.inner.grow(reservation, additional);
             return Ok(());
         }
@@ -100,8 +132,6 @@ impl MemoryPool for Pool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::query::{Engine, EngineOptions, Params};
 

@@ -16,6 +16,14 @@ use crate::error::{Error, ErrorKind, escape_line};
 /// Most names that a list of what there is shows.
 const MOST_LISTED: usize = 60;
 
+/// How the error begins of a query that was refused memory or room for what it spills.
+const OUT_OF_MEMORY: &str = "the query needs more memory or disk than it may use";
+
+/// Whether a query failed for want of memory, or of room for what it spills.
+pub fn is_out_of_memory(error: &Error) -> bool {
+    error.report().starts_with(OUT_OF_MEMORY)
+}
+
 /// Names that `name` could be a slip for: at most three, nearest first.
 pub fn near<'a>(name: &str, candidates: &[&'a str]) -> Vec<&'a str> {
     let wanted = name.to_lowercase();
@@ -75,10 +83,8 @@ pub fn query_error(error: &DataFusionError, state: Option<&SessionState>) -> Err
             Some(name) => unknown_function_error(name, state),
             None => new(text.clone()),
         },
-        DataFusionError::ResourcesExhausted(text) => {
-            new(format!("the query needs more memory or disk than it may use: {text}"))
-                .with_hint("raise the memory limit, or ask for less: a shorter time, fewer columns")
-        }
+        DataFusionError::ResourcesExhausted(text) => new(format!("{OUT_OF_MEMORY}: {text}"))
+            .with_hint("raise the memory limit, or ask for less: a shorter time, fewer columns"),
         DataFusionError::Internal(text) => new(format!("the SQL engine failed: {text}")),
         DataFusionError::ExecutionJoin(cause) => new(format!("the SQL engine failed: {cause}")),
         DataFusionError::External(cause) if cause.is::<JoinError>() => {
