@@ -175,6 +175,11 @@ def evidence(parts: list[str]) -> str:
     return "min({" + place + "}, 10)"
 
 
+def with_groups(call: re.Match[str]) -> str:
+    """regexp_match for two groups, where the pattern has so many: one that is not there cannot be asked for."""
+    return f"regexp_match{'2' if re.compile(call[2]).groups == 2 else ''}{call[1]}"
+
+
 def translated(sql: str) -> str:
     """The SQL of a saved query, parameters bound, as DuckDB takes it after `SETUP`."""
     sql = without_comments(sql)
@@ -184,6 +189,7 @@ def translated(sql: str) -> str:
     sql = re.sub(r"\* EXCEPT \(", "* EXCLUDE (", sql)
     sql = re.sub(r"\bapprox_distinct\(", "approx_count_distinct(", sql)
     sql = re.sub(r"\bregexp_like\(", "regexp_matches(", sql)
+    sql = re.sub(r"\bregexp_match(\([^(),']*, '((?:[^']|'')*)'\))", with_groups, sql)
     # Patterns laid out over several lines.
     sql = re.sub(r"'\(\?ix\)((?:[^']|'')*)'", lambda found: "'(?i)" + re.sub(r"\s", "", found[1]) + "'", sql)
     sql = re.sub(
@@ -254,6 +260,8 @@ MACROS = [
     "date_bin(width, moment) AS time_bucket(width, moment, TIMESTAMPTZ '1970-01-01')",
     "regexp_match(text, pattern) AS CASE WHEN regexp_matches(text, pattern) THEN "
     "[nullif(regexp_extract(text, pattern, 1), '')] END",
+    "regexp_match2(text, pattern) AS CASE WHEN regexp_matches(text, pattern) THEN "
+    "[nullif(regexp_extract(text, pattern, 1), ''), nullif(regexp_extract(text, pattern, 2), '')] END",
     "regexp_count(text, pattern) AS len(regexp_extract_all(text, pattern))",
     "to_char(moment, format) AS strftime(moment, format)",
     "to_timestamp_micros(micros) AS make_timestamptz(micros)",

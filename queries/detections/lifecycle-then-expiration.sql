@@ -85,9 +85,7 @@ compared AS (
                 date_part('epoch', CAST($within AS interval)), date_part('epoch', changes.time - min(starts.first_time))
             ) AS scale,
         evidence(changes.log_bucket, changes.log_key, changes.log_offset, changes.time) AS change_evidence,
-        array_slice(
-            flatten(array_agg(hours.evidence ORDER BY hours.hour) FILTER (WHERE hours.hour > changes.time)), 1, 5
-        ) AS expiry_evidence
+        first_value(hours.evidence ORDER BY hours.hour) FILTER (WHERE hours.hour > changes.time) AS expiry_evidence
     FROM changes
     JOIN starts ON starts.bucket = changes.bucket AND starts.first_time <= changes.time - $history
     JOIN hours

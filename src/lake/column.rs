@@ -9,6 +9,7 @@
 use arrow::array::{Array, StringViewArray, UInt32Array};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, Type, ZstdLevel};
+use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::data_type::ByteArray;
@@ -26,6 +27,12 @@ pub(super) const ZSTD_LEVEL: i32 = 1;
 
 /// Text of a page takes at most about this many bytes, so that a reader can skip some and hold one.
 const PAGE_BYTES: usize = 1 << 20;
+
+/// How often a Bloom filter says of a value that is not there that it may be: a byte a value.
+const FILTER_WRONG: f64 = 0.03;
+
+/// Bytes of a Bloom filter before it is known how many values there are: enough for a row group.
+const FILTER_BYTES: usize = 64 << 10;
 
 /// How the values of a column are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +65,8 @@ pub(super) struct ColumnEncoder {
     column: ColumnDescPtr,
     layout: Layout,
     with_statistics: bool,
+    /// What tells that a value is not in the row group; of text columns that are to have it.
+    filter: Option<Filter>,
     is_optional: bool,
     /// Which rows of the page in the making have a value.
     present: Bits,
@@ -72,7 +81,12 @@ enum Values {
 }
 
 impl ColumnEncoder {
-    pub(super) fn new(column: ColumnDescPtr, layout: Layout, with_statistics: bool) -> Self {
+    pub(super) fn new(
+        column: ColumnDescPtr,
+        layout: Layout,
+        with_statistics: bool,
+        with_filter: bool,
+    ) -> Self {
         let values = match column.physical_type() {
             Type::BYTE_ARRAY => Values::Text(TextValues::default()),
             Type::BOOLEAN => Values::Boolean(Bits::default()),
@@ -83,6 +97,7 @@ impl ColumnEncoder {
             column,
             layout,
             with_statistics,
+            filter: with_filter.then(Filter::default),
             is_optional,
             present: Bits::default(),
             values,
@@ -231,6 +246,9 @@ impl ColumnEncoder {
                 Encoding::RLE_DICTIONARY
             }
             Values::Text(text) => {
+                if let Some(filter) = &mut self.filter {
+                    filter.add(text.plain());
+                }
                 pack_deltas(&text.lengths, raw);
                 let (encoding, page) = (Encoding::DELTA_LENGTH_BYTE_ARRAY, text.behind(raw));
                 self.pages.data(rows, encoding, page, &mut scratch.compressor, &mut scratch.packed)?;
@@ -278,6 +296,10 @@ impl ColumnEncoder {
             Values::Boolean(_) => (None, None),
         };
         self.end_page(scratch)?;
+        let filter = self.filter.as_mut().map(|filter| match &self.values {
+            Values::Text(text) if text.dictionary.is_used => filter.of(text.dictionary.values()),
+            _ => filter.take(),
+        });
         let pages = std::mem::replace(&mut self.pages, Pages::new());
         let nulls = Some(pages.nulls);
         let statistics = match self.column.physical_type() {
@@ -296,7 +318,34 @@ impl ColumnEncoder {
             }
             _ => None,
         };
-        pages.finish(&self.column, statistics)
+        pages.finish(&self.column, statistics, filter.transpose()?)
+    }
+}
+
+/// The Bloom filter of a column in the making.
+#[derive(Default)]
+struct Filter(Option<Sbbf>);
+
+impl Filter {
+    /// Adds values of which it is not known how many there will be.
+    fn add<'v>(&mut self, values: impl Iterator<Item = &'v [u8]>) {
+        let filter = self.0.get_or_insert_with(|| Sbbf::new_with_num_of_bytes(FILTER_BYTES));
+        values.for_each(|value| filter.insert(value));
+    }
+
+    /// What was added, as small as it may be.
+    fn take(&mut self) -> Result<Sbbf> {
+        let Some(mut filter) = self.0.take() else { return self.of(std::iter::empty()) };
+        filter.fold_to_target_fpp(FILTER_WRONG);
+        Ok(filter)
+    }
+
+    /// The filter of these values alone; of none too, for then there is nothing to be found.
+    fn of<'v>(&mut self, values: impl ExactSizeIterator<Item = &'v [u8]>) -> Result<Sbbf> {
+        self.0 = None;
+        let mut filter = Sbbf::new_with_ndv_fpp(values.len() as u64, FILTER_WRONG)?;
+        values.for_each(|value| filter.insert(value));
+        Ok(filter)
     }
 }
 
@@ -375,6 +424,7 @@ impl Pages {
         self,
         column: &ColumnDescPtr,
         statistics: Option<Statistics>,
+        filter: Option<Sbbf>,
     ) -> Result<(Bytes, ColumnCloseResult)> {
         let mut encodings = vec![Encoding::RLE, self.encoding];
         if self.dictionary {
@@ -397,7 +447,7 @@ impl Pages {
             bytes_written: bytes.len() as u64,
             rows_written: self.rows,
             metadata: metadata.build()?,
-            bloom_filter: None,
+            bloom_filter: filter,
             column_index: None,
             offset_index: None,
         };

@@ -57,6 +57,9 @@ const WITH_STATISTICS: [&str; 8] = [
     "log_offset",
 ];
 
+/// Columns whose row groups are skipped when a value that is looked for is not in them.
+const WITH_FILTER: [&str; 6] = ["request_id", "key", "requester", "remote_ip", "operation", "error_code"];
+
 fn plain_properties() -> WriterProperties {
     let level = ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default();
     WriterProperties::builder()
@@ -100,7 +103,8 @@ impl RowGroupEncoder {
         let schema = ArrowSchemaConverter::new().convert(&Table::AccessLogs.file_schema())?;
         let column = |column: &ColumnDescPtr| {
             let name = column.name();
-            ColumnEncoder::new(column.clone(), layout(name), WITH_STATISTICS.contains(&name))
+            let with_filter = WITH_FILTER.contains(&name);
+            ColumnEncoder::new(column.clone(), layout(name), WITH_STATISTICS.contains(&name), with_filter)
         };
         Ok(Self { columns: schema.columns().iter().map(column).collect(), scratch: Scratch::new()? })
     }

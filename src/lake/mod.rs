@@ -33,6 +33,7 @@ mod parts;
 mod place;
 mod remote;
 pub mod repair;
+mod scan;
 pub mod schema;
 pub mod side;
 pub mod state;

@@ -10,15 +10,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::catalog::TableProvider;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use deltalake::DeltaTable;
 use deltalake::kernel::Version;
 use deltalake::table::state::DeltaTableState;
 use object_store::path::Path as ObjectPath;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode};
 use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_128;
 
 use super::delta::{create, load, loaded, log_folder};
 use super::place::{Content, Place, Site};
+use super::scan::Scan;
 use super::{Known, Lake, OWN_FOLDER, Table, store_error};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -29,6 +32,9 @@ struct Marker {
 }
 
 const FORMAT: u32 = 1;
+
+/// What a table may demand of its readers for [`Scan`] to be one of them: no deletion vectors, no renamed columns.
+const PLAIN_READER: i32 = 1;
 
 impl Lake {
     /// Opens an existing lake in a folder, or at a `file://` URL. Nothing is written.
@@ -130,8 +136,28 @@ impl Lake {
                     .with_hint("`s3trail lake verify` lists what does not fit"));
             }
         }
-        let provider = self.tables[table as usize].table_provider().await;
-        provider.map_err(|e| store_error("read the table", self.name_of(table), e))
+        let failed = |e| store_error("read the table", self.name_of(table), e);
+        let provider = self.tables[table as usize].table_provider().await.map_err(failed)?;
+        let state = self.state(table)?;
+        if state.protocol().min_reader_version() > PLAIN_READER {
+            return Ok(provider);
+        }
+        let scan = Scan::new(
+            Arc::clone(self.site.store()),
+            self.session_url()?,
+            &ObjectPath::from(table.name()),
+            &provider.schema(),
+            table.partition_columns(),
+            state,
+        );
+        Ok(Arc::new(scan.map_err(|e| failed(e.into()))?))
+    }
+
+    /// The lake in a DataFusion session, so that two of them do not mix.
+    fn session_url(&self) -> Result<ObjectStoreUrl> {
+        let location = self.site.location();
+        let url = ObjectStoreUrl::parse(format!("lake://{:x}", XxHash3_128::oneshot(location.as_bytes())));
+        url.map_err(|e| store_error("open the lake", location, e))
     }
 
     fn assemble(site: Arc<dyn Site>, tables: [DeltaTable; 3]) -> Result<Lake> {

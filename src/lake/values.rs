@@ -81,6 +81,11 @@ impl TextDictionary {
         &self.bytes[from as usize..to as usize]
     }
 
+    /// The distinct values.
+    pub(super) fn values(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        (0..self.entries.len()).map(|number| self.get(number))
+    }
+
     #[inline]
     fn number(&mut self, value: &[u8]) -> u32 {
         if self.last < self.entries.len() && self.get(self.last) == value {
@@ -278,6 +283,16 @@ impl TextValues {
         self.bytes.extend_from_slice(value);
     }
 
+    /// The values that are not in the dictionary.
+    pub(super) fn plain(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.bytes[HEAD..];
+        self.lengths.iter().map(move |length| {
+            let (value, behind) = rest.split_at(*length as usize);
+            rest = behind;
+            value
+        })
+    }
+
     /// Gives the dictionary up when it does not pay.
     pub(super) fn review(&mut self) {
         let dictionary = &self.dictionary;
@@ -299,8 +314,10 @@ impl TextValues {
         if !self.dictionary.is_used {
             return (None, None);
         }
-        let values = || (0..self.dictionary.entries.len()).map(|number| self.dictionary.get(number));
-        let (Some(min), Some(max)) = (values().min(), values().max()) else { return (None, None) };
+        let dictionary = &self.dictionary;
+        let (Some(min), Some(max)) = (dictionary.values().min(), dictionary.values().max()) else {
+            return (None, None);
+        };
         if min.len() > BOUND_BYTES || max.len() > BOUND_BYTES {
             return (None, None);
         }

@@ -17,6 +17,7 @@ pub mod views;
 
 mod functions;
 mod memory;
+mod order;
 #[cfg(test)]
 mod testing;
 
@@ -86,8 +87,7 @@ impl Engine {
         let mut config = SessionConfig::new().with_target_partitions(threads).with_information_schema(true);
         let settings = config.options_mut();
         settings.execution.time_zone = Some("UTC".to_owned());
-        // Rows are filtered while columns are decoded: most questions keep few rows of wide records. In the order they
-        // are written: the cheap condition first is what our queries do, and a reordering by column size is not.
+        // Rows are filtered while columns are decoded: most questions keep few rows of wide records.
         settings.execution.parquet.pushdown_filters = true;
 
         let mut runtime = RuntimeEnvBuilder::new();
@@ -103,11 +103,13 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_optimizer_rule(Arc::new(order::CheapFirst))
             .build();
         let context = SessionContext::new_with_state(state);
         for function in functions::all() {
             context.register_udf(function);
         }
+        context.register_udf(functions::date_trunc());
         for function in functions::aggregates() {
             context.register_udaf(function);
         }

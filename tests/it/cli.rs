@@ -285,6 +285,47 @@ fn time_predicates_prune_partitions_and_files() {
 }
 
 #[test]
+fn a_condition_is_looked_at_once_or_not_at_all() {
+    let plan = |sql: &str| query(&format!("EXPLAIN {sql}"), &["--format", "ndjson"]);
+    let predicate = |plan: String| {
+        let (_, predicate) = plan.split_once(", predicate=").unwrap_or_else(|| panic!("{plan}"));
+        predicate.split(", pruning_predicate").next().unwrap_or_default().to_owned()
+    };
+    let once =
+        predicate(plan("SELECT request_id FROM access_logs WHERE http_status = 404 AND key LIKE '%a%'"));
+    assert_eq!(once.matches("http_status").count(), 1, "{once}");
+    assert_eq!(once.matches("LIKE").count(), 1, "{once}");
+    // Every record is younger: no time is read.
+    let always = plan("SELECT request_id FROM access_logs WHERE time >= TIMESTAMP '1999-01-01T00:00:00Z'");
+    assert!(always.contains(".parquet") && !always.contains("predicate="), "{always}");
+    // And what the log of the table tells is not counted again.
+    let counted = plan(
+        "SELECT count(*) AS n, max(time) AS last FROM access_logs WHERE event_date >= DATE '2026-03-01'",
+    );
+    assert!(!counted.contains(".parquet"), "{counted}");
+}
+
+#[test]
+fn what_is_looked_up_is_looked_for_in_few_row_groups() {
+    for column in ["request_id", "key", "requester", "remote_ip", "operation", "error_code"] {
+        let sql = format!("EXPLAIN ANALYZE SELECT request_id FROM access_logs WHERE {column} = 'nowhere'");
+        let plan = query(&sql, &["--format", "ndjson"]);
+        let (_, pruned) =
+            plan.split_once("row_groups_pruned_bloom_filter=").unwrap_or_else(|| panic!("{plan}"));
+        let pruned = pruned.split(',').next().unwrap_or_default();
+        let (all, left) = pruned.split_once(" total \u{2192} ").unwrap_or_else(|| panic!("{pruned}"));
+        let number = |text: &str| text.split(' ').next().and_then(|n| n.parse::<u32>().ok()).unwrap();
+        assert!(number(all) >= 5 && number(left) <= 1, "{column}: {pruned}");
+        let greatest = query(&format!("SELECT max({column}) AS v FROM access_logs"), &["--format", "ndjson"]);
+        let greatest: serde_json::Value = serde_json::from_str(&greatest).unwrap();
+        let greatest = greatest["v"].as_str().unwrap().replace('\'', "''");
+        let there = format!("SELECT count(*) AS n FROM access_logs WHERE {column} = '{greatest}'");
+        let there: serde_json::Value = serde_json::from_str(&query(&there, &["--format", "ndjson"])).unwrap();
+        assert!(there["n"].as_i64().unwrap() > 0, "{column}");
+    }
+}
+
+#[test]
 fn only_questions_are_allowed() {
     for (sql, word) in [
         ("DROP TABLE access_logs", "DROP"),

@@ -11,7 +11,7 @@
  * FAULT_ERROR   what becomes of the call that is struck: EIO, ENOSPC, EDQUOT, EACCES, EINTR: it is not made, and
  *               fails; short: it is made with half the bytes; lost: it is made, and fails all the same
  * FAULT_AT      the number of the call that is struck, from 1; without it calls are only counted
- * FAULT_LASTS   all: every later one is struck too; file: every later one on the same path
+ * FAULT_LASTS   when set, every later one is struck too
  * FAULT_REPORT  a file of REPORT_BYTES: the numbers of calls counted and struck, as 64-bit integers, and after
  *               them name and path of the first call struck, as text that ends with a zero byte
  *
@@ -60,7 +60,7 @@ static struct {
     enum fate fate;
     int error;
     uint64_t at; /* 0: only count */
-    enum { ONCE, ALL, SAME_FILE } lasts;
+    int lasts;
     struct report *report;
 } fault;
 
@@ -122,12 +122,7 @@ __attribute__((constructor)) static void begin(void) {
         fault.at = strtoull(at, NULL, 10);
         read_error(getenv("FAULT_ERROR"));
     }
-    const char *lasts = getenv("FAULT_LASTS");
-    if (lasts != NULL) {
-        fault.lasts = strcmp(lasts, "all") == 0 ? ALL : SAME_FILE;
-        if (fault.lasts == SAME_FILE && strcmp(lasts, "file") != 0)
-            refuse("FAULT_LASTS", lasts);
-    }
+    fault.lasts = getenv("FAULT_LASTS") != NULL;
     const char *file = getenv("FAULT_REPORT");
     int report = file == NULL ? -1 : NEXT(open)(file, O_RDWR | O_CLOEXEC);
     struct stat about;
@@ -141,17 +136,6 @@ __attribute__((constructor)) static void begin(void) {
     fault.path = path;
 }
 
-/* Whether a call is struck, by its number and its path. */
-static int is_struck(uint64_t number, const char *path) {
-    if (fault.at == 0 || number <= fault.at || fault.lasts == ONCE)
-        return fault.at != 0 && number == fault.at;
-    if (fault.lasts == ALL)
-        return 1;
-    /* Name and path of the first one; while another thread writes them it is not the same path yet. */
-    const char *first = strchr(fault.report->first, ' ');
-    return first != NULL && strcmp(first + 1, path) == 0;
-}
-
 /* Counts a call on a path and says what is to become of it; sets errno for those that fail. */
 static enum fate meet_path(enum call call, const char *path, const char *name) {
     if (fault.path == NULL || !fault.calls[call] || strncmp(path, fault.path, fault.path_length) != 0)
@@ -160,7 +144,7 @@ static enum fate meet_path(enum call call, const char *path, const char *name) {
     if (after != '\0' && after != '/')
         return GO_ON;
     uint64_t number = __atomic_add_fetch(&fault.report->counted, 1, __ATOMIC_SEQ_CST);
-    if (!is_struck(number, path))
+    if (fault.at == 0 || number < fault.at || (number > fault.at && !fault.lasts))
         return GO_ON;
     if (__atomic_add_fetch(&fault.report->struck, 1, __ATOMIC_SEQ_CST) == 1)
         snprintf(fault.report->first, sizeof fault.report->first, "%s %s", name, path);

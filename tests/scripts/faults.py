@@ -21,10 +21,11 @@ The parts:
 
     calls         Calls on files of the lake, or of the source, fail: open, create, read, write, fsync, link
                   and rename, unlink, mkdir, listing, stat; with EIO, ENOSPC, EDQUOT, EACCES or EINTR; once,
-                  from then on, or from then on for the same file. Or they move fewer bytes than asked
-                  (short), or are made and said to have failed (lost). An undisturbed run counts the calls;
-                  then each of them fails in turn, or --points of them, evenly spread. (LD_PRELOAD of
-                  fault_shim.c, built with cc)
+                  or from then on. Or they move fewer bytes than asked (short), or are made and said to have
+                  failed (lost). An undisturbed run counts the calls; then each of them fails in turn, or
+                  --points of them, evenly spread. (LD_PRELOAD of fault_shim.c, built with cc)
+    files         One file of the lake, or of the source, cannot be opened, or not be read, or has a damaged
+                  inode, all the time. Each file in turn, or --points of them.
     disk          The operation on a tmpfs, in --points sizes from one that just holds the lake as it is to
                   one that is enough. Then the tmpfs grows.
     inodes        The same with the number of files that the tmpfs may hold.
@@ -49,6 +50,7 @@ power failure takes, lakes in a bucket, full disks under TMPDIR, faults of mappe
 """
 
 import argparse
+import errno
 import gzip
 import hashlib
 import itertools
@@ -143,57 +145,59 @@ class Fault:
 
     calls: str
     error: str
-    lasts: Optional[str] = None  # "all" later calls fail too, or those on the same "file"
+    lasts: bool = False  # whether all later ones fail too
 
     def __str__(self) -> str:
         calls = "any call" if self.calls == ANY_CALL else self.calls
-        lasting = {None: "", "all": ", lasting", "file": ", lasting for a file"}
-        return f"{calls} {self.error}{lasting[self.lasts]}"
+        return f"{calls} {self.error}{', lasting' if self.lasts else ''}"
 
     @property
     def words(self) -> str:
         """What the system says."""
-        numbers = {"EIO": 5, "lost": 5, "EACCES": 13, "ENOSPC": 28, "EROFS": 30, "EDQUOT": 122, "EINTR": 4}
-        return os.strerror(numbers[self.error])
+        return os.strerror(getattr(errno, "EIO" if self.error == "lost" else self.error))
 
 
 FAULTS = (
     Fault("open", "EIO"),
-    Fault("open", "EACCES", lasts="all"),
-    Fault("open", "EACCES", lasts="file"),
+    Fault("open", "EACCES", lasts=True),
     Fault("open", "EINTR"),
     Fault("read", "EIO"),
-    Fault("read", "EIO", lasts="all"),
-    Fault("read", "EIO", lasts="file"),
+    Fault("read", "EIO", lasts=True),
     Fault("read", "short"),
-    Fault("read", "short", lasts="all"),
+    Fault("read", "short", lasts=True),
     Fault("read", "EINTR"),
     Fault("list", "EIO"),
     Fault("stat", "EIO"),
-    Fault("stat", "EIO", lasts="file"),
-    Fault("stat", "EACCES", lasts="all"),
+    Fault("stat", "EACCES", lasts=True),
     Fault("create", "EACCES"),
     Fault("mkdir", "EDQUOT"),
     Fault("write", "EIO"),
     Fault("write", "short"),
-    Fault("write", "short", lasts="all"),
+    Fault("write", "short", lasts=True),
     Fault("write", "EINTR"),
     Fault("sync", "EIO"),
-    Fault("sync", "EIO", lasts="all"),
+    Fault("sync", "EIO", lasts=True),
     Fault("sync", "EINTR"),
     Fault("link", "EIO"),
     Fault("link", "lost"),
     Fault("unlink", "EIO"),
-    Fault("unlink", "EACCES", lasts="all"),
+    Fault("unlink", "EACCES", lasts=True),
     Fault(TAKES_SPACE, "ENOSPC"),
-    Fault(TAKES_SPACE, "ENOSPC", lasts="all"),
-    Fault(TAKES_SPACE, "EDQUOT", lasts="all"),
-    Fault(ANY_CALL, "EIO", lasts="all"),
+    Fault(TAKES_SPACE, "ENOSPC", lasts=True),
+    Fault(TAKES_SPACE, "EDQUOT", lasts=True),
+    Fault(ANY_CALL, "EIO", lasts=True),
+)
+
+# Of one file: its permissions, its content or its inode.
+FILE_FAULTS = (
+    Fault("open", "EACCES", lasts=True),
+    Fault("read", "EIO", lasts=True),
+    Fault("stat", "EIO", lasts=True),
 )
 
 # What the mounts of the other parts do.
-FULL = Fault(TAKES_SPACE, "ENOSPC", lasts="all")
-READ_ONLY = Fault(ANY_CALL, "EROFS", lasts="all")
+FULL = Fault(TAKES_SPACE, "ENOSPC", lasts=True)
+READ_ONLY = Fault(ANY_CALL, "EROFS", lasts=True)
 
 
 @dataclass(frozen=True)
@@ -557,25 +561,27 @@ def aftermath(
 # The parts.
 
 
-def strike(bench: Bench, operation: Operation, target: str, fault: Fault, at: int) -> Point:
-    """One run of the part `calls`."""
+def strike(
+    bench: Bench, operation: Operation, target: str, fault: Fault, at: int, file: Optional[Path] = None
+) -> Point:
+    """One run of the parts `calls` and `files`; `file` is the one of the target that fails, if not all do."""
     lake = bench.place() if operation.changes else bench.lakes / str(operation.lake)
     if operation.changes:
         bench.copy(operation, lake)
-    path = bench.source if target == "source" else lake
+    root = bench.source if target == "source" else lake
+    path = root if file is None else root / file
     settings = {"FAULT_PATH": str(path), "FAULT_CALLS": fault.calls, "FAULT_ERROR": fault.error}
-    settings |= {"FAULT_AT": str(at)} | ({"FAULT_LASTS": fault.lasts} if fault.lasts else {})
+    settings |= {"FAULT_AT": str(at)} | ({"FAULT_LASTS": "1"} if fault.lasts else {})
     outcome, met = bench.run_with_shim(operation, lake, settings)
-    wrong = unclear(outcome, fault, [path])
+    wrong = unclear(outcome, fault, [root])
     if not met.struck and outcome.status != 0:
         wrong.append("it failed, and nothing was made to fail")
     try:
         if operation.changes:
-            is_lake = target == "lake"
-            is_one = not is_lake and not fault.lasts and Path(met.struck.partition(" ")[2]).is_file()
-            if is_one and operation.name == "create" and outcome.status == 2:
+            is_one = file is not None or not fault.lasts and Path(met.struck.partition(" ")[2]).is_file()
+            if target == "source" and is_one and operation.name == "create" and outcome.status == 2:
                 wrong += spared(bench, operation, lake)
-            steps = bench.expected[operation.name].steps if is_lake else None
+            steps = bench.expected[operation.name].steps if target == "lake" else None
             wrong += aftermath(bench, operation, lake, outcome, steps)
         elif outcome.status == 0 and digest(outcome.out.splitlines()) != bench.expected[operation.name].out:
             wrong.append("another answer than without the fault")
@@ -584,8 +590,8 @@ def strike(bench: Bench, operation: Operation, target: str, fault: Fault, at: in
         wrong.append(str(trouble))
     settings["LD_PRELOAD"] = str(bench.shim)
     again = " ".join(f"{name}={shlex.quote(value)}" for name, value in settings.items())
-    story = [f"call {at}, {met.struck}: ended with {outcome.status}: {outcome.tail}"]
     lakes = "no lake" if operation.lake is None else f"a copy of {bench.lakes / operation.lake}"
+    story = [f"call {at}, {met.struck}: ended with {outcome.status}: {outcome.tail}"]
     story.append(f"on {lakes}, with FAULT_REPORT: {again} {shlex.join(outcome.command)}")
     return Point(outcome.status, bool(met.struck), wrong, story, lake if operation.changes else None)
 
@@ -593,12 +599,8 @@ def strike(bench: Bench, operation: Operation, target: str, fault: Fault, at: in
 def calls(bench: Bench, args: argparse.Namespace, pool: ThreadPoolExecutor, operation: Operation) -> int:
     failures = 0
     for target in operation.targets:
-        template = bench.lakes / str(operation.lake)
-        before = {} if operation.changes else fingerprint(template)
         counted = 0
-        for fault in FAULTS:
-            if args.fault and args.fault not in str(fault):
-                continue
+        for fault in chosen(FAULTS, args):
             lake = bench.place()
             bench.copy(operation, lake)
             path = bench.source if target == "source" else lake
@@ -616,9 +618,26 @@ def calls(bench: Bench, args: argparse.Namespace, pool: ThreadPoolExecutor, oper
             failures += report(tally, points)
         if counted == 0 and not args.fault:
             raise Trouble(f"the shim saw no call of {operation.name}: is the binary linked statically?")
-        if not operation.changes and fingerprint(template) != before:
-            raise Trouble(f"{operation.name} has changed the lake {template}")
     return failures
+
+
+def files(bench: Bench, args: argparse.Namespace, pool: ThreadPoolExecutor, operation: Operation) -> int:
+    failures = 0
+    for target in operation.targets:
+        if target == "lake" and operation.lake is None:
+            continue
+        root = bench.source if target == "source" else bench.lakes / str(operation.lake)
+        found = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
+        for fault in chosen(FILE_FAULTS, args):
+            tally = Tally(f"{operation.name} ({target})", f"of a file: {fault}", len(found))
+            some = [found[at] for at in spread(0, len(found) - 1, args.points)]
+            points = pool.map(partial(strike, bench, operation, target, fault, 1), some)
+            failures += report(tally, points)
+    return failures
+
+
+def chosen(faults: tuple[Fault, ...], args: argparse.Namespace) -> list[Fault]:
+    return [fault for fault in faults if not args.fault or args.fault in str(fault)]
 
 
 @contextmanager
@@ -743,7 +762,8 @@ def report(tally: Tally, points: Iterator[Point]) -> int:
     return tally.failures
 
 
-PARTS = ("calls", "disk", "inodes", "read-only")
+PARTS = ("calls", "files", "disk", "inodes", "read-only")
+MOUNTING = ("disk", "inodes", "read-only")
 
 
 def arguments() -> argparse.Namespace:
@@ -756,7 +776,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", choices=OPERATIONS, help="only this operation; may be repeated"
     )
-    parser.add_argument("--fault", help="of the part `calls`, only faults with this text in their name")
+    parser.add_argument(
+        "--fault", help="of the parts `calls` and `files`, only faults with this text in their name"
+    )
     parser.add_argument("--workers", type=int, default=2, help="runs at a time (default %(default)s)")
     parser.add_argument(
         "--work",
@@ -781,10 +803,10 @@ def torture(args: argparse.Namespace) -> int:
         raise Trouble(f"{error}; is something still mounted there?") from error
     bench = Bench(args.bin.resolve(), work)
     bench.prepare()
-    parts = args.part or PARTS
-    if os.geteuid() != 0 and parts != ["calls"]:
-        print("not root: without the parts that mount file systems (disk, inodes, read-only)")
-        parts = ["calls"]
+    parts = set(args.part or PARTS)
+    if os.geteuid() != 0 and parts.intersection(MOUNTING):
+        print(f"not root: left out what mounts file systems ({', '.join(MOUNTING)})")
+        parts.difference_update(MOUNTING)
     print_row(["operation", "fault", "calls", "points", "tolerated", "refused", "failures"])
     failures = 0
     with ThreadPoolExecutor(args.workers) as pool:
@@ -792,14 +814,20 @@ def torture(args: argparse.Namespace) -> int:
             if args.only and operation.name not in args.only:
                 continue
             bench.expect(operation)
+            template = bench.lakes / str(operation.lake)
+            before = fingerprint(template)
             if "calls" in parts:
                 failures += calls(bench, args, pool, operation)
+            if "files" in parts:
+                failures += files(bench, args, pool, operation)
             if "disk" in parts:
                 failures += confined(bench, args, pool, operation, "size")
             if "inodes" in parts:
                 failures += confined(bench, args, pool, operation, "nr_inodes")
             if "read-only" in parts:
                 failures += read_only(bench, operation)
+            if fingerprint(template) != before:
+                raise Trouble(f"{operation.name} has changed the lake {template}, which it only reads")
     print(f"{failures} failures" if failures else "no failure: nothing lost, nothing twice, every error told")
     if failures == 0:
         shutil.rmtree(work)

@@ -9,17 +9,17 @@ mod evidence;
 mod ip;
 mod operation;
 mod principal;
+mod time;
 mod url;
 mod user_agent;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder, UInt32Array};
+use arrow::compute::{cast, take};
 use arrow::datatypes::DataType;
 use datafusion::common::{ScalarValue, exec_err};
 use datafusion::error::Result as DfResult;
@@ -29,6 +29,7 @@ use datafusion::logical_expr::{
 };
 
 pub(super) use ip::parse_cidr;
+pub(super) use time::date_trunc;
 
 /// Every function, ready to be registered in a session.
 pub(super) fn all() -> Vec<ScalarUDF> {
@@ -46,7 +47,7 @@ pub(super) fn aggregates() -> Vec<AggregateUDF> {
 
 /// How one row is computed. A missing argument is null.
 enum Row {
-    /// One argument to one of a few fixed words. Equal arguments of a batch are looked at once.
+    /// One argument to one of a few fixed words.
     Word(fn(Option<&str>) -> Option<&'static str>),
     /// One argument to text.
     One(for<'a> fn(Option<&'a str>) -> Option<Cow<'a, str>>),
@@ -102,14 +103,17 @@ impl ScalarUDFImpl for TextFunction {
         let rows = if is_constant { 1 } else { args.number_rows };
         let columns = args.args.iter().map(Text::new).collect::<DfResult<Vec<_>>>()?;
         let result = match (&self.spec.row, columns.as_slice()) {
-            (Row::Word(word), [column]) => words(column, rows, *word),
-            (Row::One(row), [column]) => (0..rows).map(|i| row(column.get(i))).collect(),
+            (Row::Word(word), [column]) => each(column, rows, |text| word(text).map(Cow::Borrowed))?,
+            (Row::One(row), [column]) => each(column, rows, row)?,
+            (Row::Two(row), [first, Text::Same(second)]) => {
+                each(first, rows, |text| row(text?, second.as_deref()?))?
+            }
             (Row::Two(row), [first, second]) => {
-                (0..rows).map(|i| row(first.get(i)?, second.get(i)?)).collect::<StringViewArray>()
+                Arc::new((0..rows).map(|i| row(first.get(i)?, second.get(i)?)).collect::<StringViewArray>())
             }
             _ => return exec_err!("{} was called with {} arguments", self.spec.name, columns.len()),
         };
-        finish(Arc::new(result), is_constant)
+        finish(result, is_constant)
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -138,22 +142,43 @@ impl fmt::Debug for TextFunction {
     }
 }
 
-/// `word` of every row, computed once per distinct argument of the batch: requesters and user agents repeat.
-fn words(column: &Text, rows: usize, word: fn(Option<&str>) -> Option<&'static str>) -> StringViewArray {
-    let mut known: HashMap<Option<&str>, Option<&'static str>> = HashMap::new();
-    let mut out = StringViewBuilder::with_capacity(rows).with_deduplicate_strings();
-    let mut last: Option<(Option<&str>, Option<&'static str>)> = None;
-    for row in 0..rows {
-        let text = column.get(row);
-        let value = match last {
-            Some((same, value)) if same == text => value,
-            _ => *known.entry(text).or_insert_with(|| word(text)),
+/// `row` of every row. Requesters, operations and user agents repeat: equal views of an array are equal texts, and are
+/// looked at once, as long as there are many of them.
+fn each<'t>(
+    column: &'t Text,
+    rows: usize,
+    row: impl Fn(Option<&'t str>) -> Option<Cow<'t, str>>,
+) -> DfResult<ArrayRef> {
+    let array = match column {
+        Text::Rows(array) => array,
+        Text::Same(text) => {
+            let value = row(text.as_deref());
+            return Ok(Arc::new(StringViewArray::from_iter(std::iter::repeat_n(value, rows))));
+        }
+    };
+    let mut values = StringViewBuilder::new();
+    let mut count = 0_u32;
+    let mut compute = |text| {
+        values.append_option(row(text));
+        count += 1;
+        count - 1
+    };
+    let mut known = hashbrown::HashMap::new();
+    let mut null = None;
+    let mut places = Vec::with_capacity(rows);
+    for (index, view) in array.views().iter().enumerate() {
+        let place = match array.is_null(index) {
+            true => *null.get_or_insert_with(|| compute(None)),
+            false if index >= TRIED && known.len() > TRIED / 2 => compute(Some(array.value(index))),
+            false => *known.entry(*view).or_insert_with(|| compute(Some(array.value(index)))),
         };
-        last = Some((text, value));
-        out.append_option(value);
+        places.push(place);
     }
-    out.finish()
+    Ok(take(&values.finish(), &UInt32Array::from(places), None)?)
 }
+
+/// After so many rows it is decided whether the rest repeat.
+const TRIED: usize = 512;
 
 /// Documentation in DataFusion's form; `example` is `call -> result`.
 fn documentation(name: &str, arguments: &[(&str, &str)], description: &str, example: &str) -> Documentation {
@@ -218,8 +243,9 @@ fn string_view(array: &ArrayRef) -> DfResult<StringViewArray> {
 #[cfg(test)]
 mod testing {
     use super::*;
-    use arrow::datatypes::Field;
+    use arrow::datatypes::{Field, FieldRef};
     use datafusion::common::config::ConfigOptions;
+    use datafusion::logical_expr::ReturnFieldArgs;
 
     /// Calls `name` with a column of two equal rows per argument, and with constants; both must agree.
     pub(super) fn call(name: &str, arguments: &[Option<&str>]) -> Option<String> {
@@ -244,15 +270,23 @@ mod testing {
         args: Vec<ColumnarValue>,
         number_rows: usize,
     ) -> ColumnarValue {
-        let arg_fields = args.iter().map(|a| Arc::new(Field::new("a", a.data_type(), true))).collect();
-        let types: Vec<DataType> = args.iter().map(ColumnarValue::data_type).collect();
-        let return_type = function.return_type(&types).unwrap();
+        let field = |arg: &ColumnarValue| Arc::new(Field::new("a", arg.data_type(), true));
+        let arg_fields: Vec<FieldRef> = args.iter().map(field).collect();
+        let scalars: Vec<_> = args
+            .iter()
+            .map(|arg| match arg {
+                ColumnarValue::Scalar(scalar) => Some(scalar),
+                ColumnarValue::Array(_) => None,
+            })
+            .collect();
+        let returned = ReturnFieldArgs { arg_fields: &arg_fields, scalar_arguments: &scalars };
+        let return_field = function.return_field_from_args(returned).unwrap();
         function
             .invoke_with_args(ScalarFunctionArgs {
                 args,
                 arg_fields,
                 number_rows,
-                return_field: Arc::new(Field::new("r", return_type, true)),
+                return_field,
                 config_options: Arc::new(ConfigOptions::default()),
             })
             .unwrap()

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -186,6 +186,10 @@ impl S3Access for Gate {
         self.admit(cx)?;
         if self.hangs(cx) {
             std::future::pending::<()>().await;
+        }
+        let latency = self.0.lock().latency;
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
         }
         Ok(())
     }
@@ -437,6 +441,11 @@ impl S3Server {
     /// The next `requests` requests are answered with 503 SlowDown.
     pub fn slow_down(&self, requests: u64) {
         self.state(|state| state.slow_down = requests);
+    }
+
+    /// Every request waits so long for its answer.
+    pub fn set_latency(&self, latency: Duration) {
+        self.state(|state| state.latency = latency);
     }
 
     /// Pages of listings hold at most this many keys, instead of 1,000.

@@ -187,6 +187,8 @@ pub struct State {
     pub denied_actions: BTreeSet<(String, String)>,
     /// Bucket and name of the API, for requests that are never answered.
     pub hanging_actions: BTreeSet<(String, String)>,
+    /// How long every request waits for its answer.
+    pub latency: Duration,
     /// Requests still to be answered with SlowDown.
     pub slow_down: u64,
     /// The same for one API of a bucket.
