@@ -62,6 +62,8 @@ FROM (
         evidence(log_bucket, log_key, log_offset, time) AS places
     FROM requests
     WHERE time >= $since AND time < $until
+        -- Most records have none, and need not be searched.
+        AND error_code IS NOT NULL
         AND (
             error_code ILIKE '%throttl%'
             OR error_code LIKE '%SlowDown%'

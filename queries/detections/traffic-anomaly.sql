@@ -74,9 +74,14 @@ WITH hours AS (
     GROUP BY bucket, operation_class(operation), hour
 ),
 measures AS (
-    SELECT bucket, class, hour, 'requests' AS measure, CAST(requests AS double) AS value FROM hours
-    UNION ALL
-    SELECT bucket, class, hour, 'bytes sent' AS measure, CAST(bytes_sent AS double) AS value FROM hours
+    -- No union: that would count the records once for each measure.
+    SELECT
+        bucket,
+        class,
+        hour,
+        unnest(make_array('requests', 'bytes sent')) AS measure,
+        unnest(make_array(CAST(requests AS double), CAST(bytes_sent AS double))) AS value
+    FROM hours
 ),
 scored AS (
     SELECT bucket, class, measure, hour, value, days

@@ -298,7 +298,7 @@ impl Lake {
 
 /// The hash of a file's bytes as the Delta log has it.
 #[expect(deprecated, reason = "nothing else tells the tags of a file")]
-fn noted_hash(file: &LogicalFileView) -> Option<String> {
+pub(super) fn noted_hash(file: &LogicalFileView) -> Option<String> {
     file.add_action().tags?.remove(HASH_TAG)?
 }
 

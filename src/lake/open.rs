@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use datafusion::catalog::TableProvider;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use deltalake::DeltaTable;
-use deltalake::kernel::Version;
+use deltalake::kernel::{LogicalFileView, Version};
 use deltalake::table::state::DeltaTableState;
 use object_store::path::Path as ObjectPath;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode};
@@ -126,20 +126,15 @@ impl Lake {
     /// # Errors
     /// [`ErrorKind::Lake`] when the table uses a Delta feature that cannot be read, or names a file outside its folder.
     pub async fn provider(&self, table: Table) -> Result<Arc<dyn TableProvider>> {
-        // A lake may come from somebody else, and a question about it must not read what lies beside it.
-        for file in self.state(table)?.log_data().iter() {
-            let path = file.path();
-            if ObjectPath::parse(format!("{}/{path}", table.name())).is_err() {
-                return Err(Error::new(ErrorKind::Lake, "the path of a Parquet file leads out of the lake")
-                    .with_context("table", table.name())
-                    .with_context("path", path.into_owned())
-                    .with_hint("`s3trail lake verify` lists what does not fit"));
-            }
-        }
-        let failed = |e| store_error("read the table", self.name_of(table), e);
-        let provider = self.tables[table as usize].table_provider().await.map_err(failed)?;
         let state = self.state(table)?;
-        if state.protocol().min_reader_version() > PLAIN_READER {
+        check_paths(table.name(), state)?;
+        let name = self.name_of(table);
+        let provider = self.tables[table as usize].table_provider().await;
+        let provider = provider.map_err(|e| store_error("read the table", &name, e))?;
+        let has_deleted_rows = |file: LogicalFileView| file.deletion_vector_descriptor().is_some();
+        if state.protocol().min_reader_version() > PLAIN_READER
+            || state.log_data().iter().any(has_deleted_rows)
+        {
             return Ok(provider);
         }
         let scan = Scan::new(
@@ -150,7 +145,7 @@ impl Lake {
             table.partition_columns(),
             state,
         );
-        Ok(Arc::new(scan.map_err(|e| failed(e.into()))?))
+        Ok(Arc::new(scan.map_err(|e| store_error("read the table", &name, e))?))
     }
 
     /// The lake in a DataFusion session, so that two of them do not mix.
@@ -212,6 +207,26 @@ impl Lake {
         let found = state.transaction_version(log_store.as_ref(), source_id).await;
         found.map_err(|e| store_error("read the Delta log", self.name_of(table), e))
     }
+}
+
+/// Makes sure that every file of a table is in its folder, whoever reads the path and however: a lake may come from
+/// somebody else, and a question about it must not read what lies beside it.
+///
+/// # Errors
+/// [`ErrorKind::Lake`], naming the first path that is not.
+pub(super) fn check_paths(table: &str, state: &DeltaTableState) -> Result<()> {
+    for file in state.log_data().iter() {
+        let path = file.path();
+        // A colon could end the scheme of a URL, in which a backslash is a slash and blanks around it are nothing.
+        let is_odd = path.contains([':', '\\']) || path.trim() != path;
+        if is_odd || ObjectPath::parse(format!("{table}/{path}")).is_err() {
+            return Err(Error::new(ErrorKind::Lake, "the path of a Parquet file leads out of the lake")
+                .with_context("table", table)
+                .with_context("path", path.into_owned())
+                .with_hint("`s3trail lake verify` lists what does not fit"));
+        }
+    }
+    Ok(())
 }
 
 fn marker_path() -> ObjectPath {

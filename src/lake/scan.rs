@@ -28,7 +28,7 @@ use datafusion::execution::context::ExecutionProps;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::expr_rewriter::unnormalize_col;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{BinaryExpr, Expr, TableProviderFilterPushDown};
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown};
 use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
@@ -38,6 +38,8 @@ use deltalake::table::state::DeltaTableState;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectMeta, ObjectStore};
 use serde::Deserialize;
+
+use super::maintain::noted_hash;
 
 /// The column whose bounds are known of every file of `access_logs`, and are exact: times are whole seconds.
 const TIME: &str = "time";
@@ -76,35 +78,49 @@ impl Scan {
         Ok(Scan { url, store, table, schema, files, bounds })
     }
 
-    /// For each file, whether a row in it may fit.
-    fn may_fit(&self, filter: &Expr) -> Vec<bool> {
+    /// For each file, whether a row in it may fit; `None` where only the rows can tell.
+    fn may_fit(&self, filter: &Expr) -> Option<Vec<bool>> {
         let props = (ExecutionProps::new(), PhysicalPlanningContext::default());
-        let fitting = create_physical_expr(filter, &self.schema, &props.0, &props.1).and_then(|filter| {
-            let schema = Arc::clone(self.table.table_schema());
-            let predicate = PruningPredicateBuilder::new().with_file_schema(schema).try_build(filter)?;
-            predicate.prune(&self.bounds)
-        });
-        // What cannot be decided here is decided row by row.
-        fitting.unwrap_or_else(|_| vec![true; self.files.len()])
+        let filter = create_physical_expr(filter, &self.schema, &props.0, &props.1).ok()?;
+        let schema = Arc::clone(self.table.table_schema());
+        let predicate = PruningPredicateBuilder::new().with_file_schema(schema).try_build(filter).ok()?;
+        predicate.prune(&self.bounds).ok()
     }
 
     /// Whether every row fits of every file in which one may: then nobody needs to look at the rows.
     fn decides(&self, filter: &Expr) -> bool {
-        let filter = &unnormalize_col(filter.clone());
-        let Some(opposite) = opposite(filter) else { return false };
-        let columns = filter.column_refs();
-        if columns.is_empty() || !columns.iter().all(|column| self.bounds.is_never_null(column)) {
+        let filter = unnormalize_col(filter.clone());
+        let Some((column, opposite)) = opposite(&filter) else { return false };
+        let is_float = self.schema.field_with_unqualified_name(&column.name).map_or(true, |field| {
+            // Bounds say nothing of what is no number.
+            field.data_type().is_floating()
+        });
+        if is_float || !self.bounds.is_never_null(&column) {
             return false;
         }
-        self.may_fit(filter).iter().zip(self.may_fit(&opposite)).all(|(may, may_not)| !(*may && may_not))
+        let Some((may, may_not)) = self.may_fit(&filter).zip(self.may_fit(&opposite)) else { return false };
+        may.iter().zip(may_not).all(|(may, may_not)| !(*may && may_not))
     }
 }
 
-/// The comparison that holds where this one does not, null values aside.
-fn opposite(filter: &Expr) -> Option<Expr> {
+/// The column of a comparison with a constant, and the comparison that holds for the other values. Of anything else than
+/// a column the bounds are not those of the column: a cast can fail, or turn their order around.
+fn opposite(filter: &Expr) -> Option<(Column, Expr)> {
     let Expr::BinaryExpr(comparison) = filter else { return None };
-    let op = comparison.op.negate()?;
-    Some(Expr::BinaryExpr(BinaryExpr { op, ..comparison.clone() }))
+    let column = match (comparison.left.as_ref(), comparison.right.as_ref()) {
+        (Expr::Column(column), Expr::Literal(value, _)) | (Expr::Literal(value, _), Expr::Column(column))
+            if !value.is_null() =>
+        {
+            column
+        }
+        _ => return None,
+    };
+    use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    let op = match comparison.op {
+        Eq | NotEq | Lt | LtEq | Gt | GtEq => comparison.op.negate()?,
+        _ => return None,
+    };
+    Some((column.clone(), Expr::BinaryExpr(BinaryExpr { op, ..comparison.clone() })))
 }
 
 #[async_trait]
@@ -134,7 +150,8 @@ impl TableProvider for Scan {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut fits = vec![true; self.files.len()];
         for filter in filters {
-            fits.iter_mut().zip(self.may_fit(filter)).for_each(|(fits, this)| *fits &= this);
+            let this = self.may_fit(filter).unwrap_or_default();
+            fits.iter_mut().zip(this).for_each(|(fits, this)| *fits &= this);
         }
         let files = self.files.iter().zip(fits).filter_map(|(file, fits)| fits.then(|| file.clone()));
         let files: Vec<PartitionedFile> = files.collect();
@@ -188,14 +205,16 @@ fn files(bounds: &Bounds, table: &TableSchema, folder: &ObjectPath) -> Result<Ve
     for (index, file) in bounds.state.log_data().iter().enumerate() {
         let path = format!("{folder}/{}", file.path());
         let mut columns = vec![ColumnStatistics::new_unknown(); table.file_schema().fields().len()];
-        if let (Some(time), Some(least), Some(greatest)) = (time, &least, &greatest) {
+        // Files of others may have other times than whole seconds, and bounds that are cut off.
+        if let (Some(time), Some(least), Some(greatest)) = (time, &least, &greatest)
+            && noted_hash(&file).is_some()
+            && least.is_valid(index)
+            && greatest.is_valid(index)
+        {
             let data_type = table.file_schema().field(time).data_type();
-            let exact = |values: &ArrayRef| match values.is_valid(index) {
-                true => Ok(Precision::Exact(ScalarValue::try_from_array(values, index)?.cast_to(data_type)?)),
-                false => Ok::<_, datafusion::error::DataFusionError>(Precision::Absent),
-            };
-            columns[time].min_value = exact(least)?;
-            columns[time].max_value = exact(greatest)?;
+            let value = |values: &ArrayRef| ScalarValue::try_from_array(values, index)?.cast_to(data_type);
+            columns[time].min_value = Precision::Exact(value(least)?);
+            columns[time].max_value = Precision::Exact(value(greatest)?);
         }
         let rows = bounds.rows.is_valid(index).then(|| bounds.rows.value(index) as usize);
         let mut statistics = Statistics {
@@ -213,7 +232,10 @@ fn files(bounds: &Bounds, table: &TableSchema, folder: &ObjectPath) -> Result<Ve
         // Not by `with_statistics`, which holds that a partition is never null.
         for values in &partitions {
             let value = ScalarValue::try_from_array(values, index)?;
-            let bound = if value.is_null() { Precision::Absent } else { Precision::Exact(value.clone()) };
+            let bound = match value.is_null() || rows == Some(0) {
+                true => Precision::Absent,
+                false => Precision::Exact(value.clone()),
+            };
             let nulls = if value.is_null() { statistics.num_rows } else { Precision::Exact(0) };
             let column = ColumnStatistics::new_unknown().with_null_count(nulls);
             let column = column.with_min_value(bound.clone()).with_max_value(bound);
@@ -380,6 +402,31 @@ mod tests {
             let last = "SELECT CAST(max(event_date) - DATE '2026-01-01' AS bigint) AS n FROM access_logs";
             assert_eq!(number(&lake, last).await, 1);
         }
+    }
+
+    #[test]
+    fn only_a_column_beside_a_constant_is_decided_by_its_bounds() {
+        use datafusion::logical_expr::{cast, col, lit, not, try_cast};
+        use datafusion::prelude::Expr;
+
+        let is_asked = |filter: Expr| opposite(&filter).is_some();
+        assert!(is_asked(col("time").gt_eq(lit(5))));
+        assert!(is_asked(lit(5).lt(col("time"))));
+        assert!(is_asked(col("time").not_eq(lit(5))));
+        for filter in [
+            cast(col("time"), DataType::Time64(TimeUnit::Microsecond)).gt_eq(lit(5)),
+            try_cast(col("log_offset"), DataType::Int16).gt(lit(0)),
+            (-col("time")).gt(lit(5)),
+            not(col("time").gt(lit(5))),
+            col("time").gt(lit(ScalarValue::Int64(None))),
+            col("time").gt(col("log_offset")),
+            col("bucket").like(lit("a%")),
+            col("time").gt(lit(1)).and(col("time").lt(lit(5))),
+        ] {
+            assert!(!is_asked(filter.clone()), "{filter}");
+        }
+        let (_, other) = opposite(&col("time").lt(lit(5))).unwrap();
+        assert_eq!(other, col("time").gt_eq(lit(5)));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

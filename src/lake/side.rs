@@ -22,6 +22,7 @@ use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode};
 use super::commit::ROUNDS;
 use super::delta::{self, Append, load_any, loaded};
 use super::encode::{EncodedSide, encode_side};
+use super::open::check_paths;
 use super::parts::add_file;
 use super::schema::Definition;
 use super::{Lake, OWN_FOLDER, Table, store_error};
@@ -105,6 +106,7 @@ impl Lake {
         let Some(delta) = delta::load(self.site.as_ref(), &side.definition()?).await? else {
             return Ok(Arc::new(EmptyTable::new(Arc::clone(&side.schema))));
         };
+        check_paths(side.name, loaded(self.site.as_ref(), side.name, &delta)?)?;
         let provider = delta.table_provider().await;
         provider.map_err(|e| store_error("read the table", self.site.name(&ObjectPath::from(side.name)), e))
     }

@@ -2,14 +2,17 @@
 //!
 //! Rows are filtered while columns are decoded, one condition after the other, and what a condition lets pass is all
 //! that the next one sees. The planner puts conditions together as it finds them; here each filter's are put in the
-//! order of what they cost: comparisons, then patterns, then functions. What is kept is the same, and conditions that
-//! cost the same stay as they were. Nothing is known here of tables or of how often a condition holds.
+//! order of what they cost: comparisons, then patterns, then functions. What is kept is the same, conditions that cost
+//! the same stay as they were, and one that may fail (a cast, a division) stays behind those that came before it.
+//! Nothing is known here of tables or of how often a condition holds.
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, Operator};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+
+use super::functions;
 
 /// The rule; see the module.
 #[derive(Debug)]
@@ -27,14 +30,56 @@ impl OptimizerRule for CheapFirst {
     fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let LogicalPlan::Filter(filter) = plan else { return Ok(Transformed::no(plan)) };
         let mut conditions = split_conjunction(&filter.predicate);
-        if filter.predicate.is_volatile() || conditions.is_sorted_by_key(|condition| cost(condition)) {
-            return Ok(Transformed::no(LogicalPlan::Filter(filter)));
+        let mut is_changed = false;
+        if !filter.predicate.is_volatile() {
+            // Each run ends with a condition that may fail.
+            for run in conditions.split_inclusive_mut(|condition| may_fail(condition)) {
+                let free = run.iter().rposition(|condition| !may_fail(condition)).map_or(0, |last| last + 1);
+                let free = &mut run[..free];
+                is_changed |= !free.is_sorted_by_key(|condition| cost(condition));
+                free.sort_by_key(|condition| cost(condition));
+            }
         }
-        conditions.sort_by_key(|condition| cost(condition));
-        let ordered = conjunction(conditions.into_iter().cloned());
-        let predicate = ordered.unwrap_or_else(|| filter.predicate.clone());
-        Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(predicate, filter.input)?)))
+        match conjunction(conditions.into_iter().cloned()) {
+            Some(ordered) if is_changed => {
+                Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(ordered, filter.input)?)))
+            }
+            _ => Ok(Transformed::no(LogicalPlan::Filter(filter))),
+        }
     }
+}
+
+/// Functions of DataFusion that have a result for every value.
+const NEVER_FAIL: [&str; 12] = [
+    "lower",
+    "upper",
+    "btrim",
+    "coalesce",
+    "nullif",
+    "concat",
+    "starts_with",
+    "ends_with",
+    "contains",
+    "strpos",
+    "length",
+    "array_has",
+];
+
+/// Whether a condition may end the query for some values. What comes before it may be there to keep those away.
+fn may_fail(condition: &Expr) -> bool {
+    let fails = condition.exists(|part| {
+        Ok(match part {
+            Expr::Cast(_) => true,
+            Expr::BinaryExpr(binary) => binary.op.is_numerical_operators(),
+            Expr::ScalarFunction(call) => {
+                let name = call.func.name();
+                !functions::is_ours(name) && !NEVER_FAIL.contains(&name)
+            }
+            _ => false,
+        })
+    });
+    // The closure never fails.
+    fails.unwrap_or(true)
 }
 
 /// What a row costs, roughly, in comparisons.
@@ -67,7 +112,12 @@ fn cost(condition: &Expr) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::query::{EngineOptions, Params, testing};
+    use arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::functions::string::expr_fn::upper;
+    use datafusion::logical_expr::{cast, col, lit, table_scan};
+    use datafusion::optimizer::OptimizerContext;
 
     #[tokio::test]
     async fn what_costs_less_comes_first() {
@@ -80,5 +130,33 @@ mod tests {
             .map(|condition| plan.find(condition).unwrap_or_else(|| panic!("{condition} in {plan}")))
             .into();
         assert!(places.is_sorted(), "{plan}");
+    }
+
+    #[test]
+    fn what_may_fail_stays_behind_what_came_before_it() {
+        let schema = Schema::new(vec![
+            Field::new("key", DataType::Utf8View, true),
+            Field::new("object_size", DataType::Int64, true),
+        ]);
+        let ordered = |condition: Expr| {
+            let table = table_scan(Some("access_logs"), &schema, None).unwrap();
+            let plan = table.filter(condition).unwrap().build().unwrap();
+            let LogicalPlan::Filter(filter) =
+                CheapFirst.rewrite(plan, &OptimizerContext::new()).unwrap().data
+            else {
+                panic!("a filter stays a filter")
+            };
+            filter.predicate.to_string().replace("access_logs.", "")
+        };
+        let number = || cast(col("key"), DataType::Int64).gt(lit(5));
+        let (slow, cheap) = (|| upper(col("key")).like(lit("A%")), || col("object_size").gt(lit(0)));
+        assert_eq!(ordered(slow().and(cheap())), cheap().and(slow()).to_string());
+        assert_eq!(ordered(slow().and(number())), slow().and(number()).to_string());
+        assert_eq!(
+            ordered(slow().and(cheap()).and(number()).and(slow()).and(cheap())),
+            cheap().and(slow()).and(number()).and(cheap()).and(slow()).to_string()
+        );
+        let share = || (lit(10_i64) / col("object_size")).gt(lit(1_i64));
+        assert_eq!(ordered(slow().and(share())), slow().and(share()).to_string());
     }
 }

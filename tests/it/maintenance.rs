@@ -456,11 +456,27 @@ fn outside(path: &str) -> (Ground, PathBuf) {
 
 #[test]
 fn a_file_outside_the_lake_is_not_read() {
-    for path in ["../../secret.parquet", "event_date=2026-03-01/../../../secret.parquet", "/secret.parquet"] {
-        let (ground, _) = outside(path);
+    let paths = [
+        "../../secret.parquet",
+        "event_date=2026-03-01/../../../secret.parquet",
+        "/secret.parquet",
+        " ../../secret.parquet",
+        "..\\\\..\\\\secret.parquet",
+        "file:secret.parquet",
+    ];
+    for (path, reader) in paths.into_iter().flat_map(|path| [(path, 1), (path, 2)]) {
+        let (ground, secret) = outside(path);
         let lake = ground.lake();
+        for version in [0, 1] {
+            let entry = ground.entry("access_logs", version);
+            let text = fs::read_to_string(&entry).unwrap();
+            let text = text.replace("\"minReaderVersion\":1", &format!("\"minReaderVersion\":{reader}"));
+            fs::write(entry, text.replace("file:secret.parquet", &format!("file:{}", secret.display())))
+                .unwrap();
+        }
         let (code, text) = said(&run(&["query", "SELECT request_uri FROM access_logs", "--lake", &lake]));
         assert_eq!(code, Some(2), "{path}: {text}");
+        assert!(text.contains("leads out of the lake"), "{path}: {text}");
     }
 }
 

@@ -20,7 +20,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Row, Spec, Text, TextFunction, documentation, finish, is_constant, string_view};
 
-static IP_CLASS: Spec = Spec {
+pub(super) static IP_CLASS: Spec = Spec {
     name: "ip_class",
     arguments: &[("ip", "An IPv4 or IPv6 address")],
     description: "What kind of address it is: public, private, shared (100.64.0.0/10), loopback, link_local, \

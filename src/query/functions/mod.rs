@@ -40,6 +40,13 @@ pub(super) fn all() -> Vec<ScalarUDF> {
     functions
 }
 
+/// Whether a function of that name is one of [`all`]: those have a result for every value.
+pub(super) fn is_ours(name: &str) -> bool {
+    let families = [url::FUNCTIONS, principal::FUNCTIONS, user_agent::FUNCTIONS, operation::FUNCTIONS];
+    let mut specs = families.into_iter().flatten();
+    specs.any(|spec| spec.name == name) || name == ip::IP_CLASS.name
+}
+
 /// Every aggregate function, ready to be registered in a session.
 pub(super) fn aggregates() -> Vec<AggregateUDF> {
     vec![evidence::function()]

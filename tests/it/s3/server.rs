@@ -444,6 +444,7 @@ impl S3Server {
     }
 
     /// Every request waits so long for its answer.
+    #[allow(dead_code, reason = "the benchmark sets it")]
     pub fn set_latency(&self, latency: Duration) {
         self.state(|state| state.latency = latency);
     }
