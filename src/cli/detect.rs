@@ -13,11 +13,8 @@ use super::{FOUND, TROUBLE, Ui, threads};
 use crate::detect::{Job, Selection, Suppressions, detect};
 use crate::error::{Error, Result};
 use crate::finding::{Findings, Level};
-use crate::query::{Catalog, Kind, Params, SavedQuery};
+use crate::query::{Catalog, Kind, Params, SavedQuery, usual_bytes};
 use crate::report::findings::{self, FindingOptions};
-
-/// Memory for sorting and grouping when `--max-memory` does not say.
-const MAX_MEMORY: u64 = 2 << 30;
 
 pub(super) async fn run(args: DetectArgs, settings: &Settings, ui: &Ui) -> Result<ExitCode> {
     let plan = Plan::new(&args.detections, settings)?;
@@ -73,7 +70,7 @@ impl Plan {
         settings: &Settings,
         ui: &Ui,
     ) -> Result<Findings> {
-        let max_memory = values.max_memory.unwrap_or(MAX_MEMORY);
+        let max_memory = values.max_memory.unwrap_or_else(usual_bytes);
         let engine = Arc::new(opened.engine(&self.catalog, settings, Some(max_memory), None).await?);
         let bar = ui.counter(self.jobs.len() as u64);
         let on_done = |_: &str, _: usize, _: std::time::Duration| bar.inc(1);

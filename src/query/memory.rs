@@ -61,6 +61,25 @@ impl Pool {
     }
 }
 
+/// What questions may take when nobody says: a quarter of the machine's memory, at least 1 GiB and at most a half.
+pub fn usual_bytes() -> u64 {
+    const GIB: u64 = 1 << 30;
+    machine_bytes().map_or(2 * GIB, |bytes| (bytes / 4).max(GIB).min(bytes / 2))
+}
+
+/// Bytes of memory that this process may have: those of the machine, or of the container it is in; `None` where the
+/// system does not say.
+fn machine_bytes() -> Option<u64> {
+    // SAFETY: asks for numbers.
+    let (pages, page_bytes) =
+        unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+    let machine = u64::try_from(pages).ok()?.checked_mul(u64::try_from(page_bytes).ok()?)?;
+    // Versions 2 and 1 of Linux's control groups.
+    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let limit = |file: &str| std::fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
+    limits.into_iter().filter_map(limit).chain([machine]).min()
+}
+
 /// Gives memory that was set free back to the system.
 fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -148,6 +167,13 @@ mod tests {
         // A hundred times the limit: believed where the process holds more than it may, not where it holds little.
         assert!(!ask(1 << 20));
         assert!(ask(1 << 37));
+    }
+
+    #[test]
+    fn what_is_usual_fits_into_the_machine() {
+        let machine = machine_bytes().expect("Unix says");
+        assert!(machine > 1 << 28, "{machine}");
+        assert!((machine / 4..=machine / 2).contains(&usual_bytes()), "{} of {machine}", usual_bytes());
     }
 
     /// Without the exception for repartitioning, one of the first few of these never returns.

@@ -45,6 +45,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
 pub use guard::Checked;
+pub use memory::usual_bytes;
 pub use params::{ParamSpec, ParamType, Params};
 pub use reference::Reference;
 pub use saved::{Catalog, Kind, SavedQuery};

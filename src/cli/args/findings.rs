@@ -40,7 +40,7 @@ pub(in crate::cli) struct DetectionValues {
     /// A folder of saved queries laid over the built-in ones
     #[arg(long, value_name = "DIR", env = "S3TRAIL_QUERIES")]
     pub queries: Option<PathBuf>,
-    /// Memory for sorting and grouping before it spills to disk, such as 2GB [default: 2GiB]
+    /// Memory for sorting and grouping before it spills to disk, such as 2GB [default: a quarter of the machine's]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub max_memory: Option<u64>,
 }
