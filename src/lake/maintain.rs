@@ -67,14 +67,27 @@ impl Described {
     }
 }
 
-/// The part of a file's Delta statistics that says when its records are from.
-#[derive(Default, Deserialize)]
+/// A file's Delta statistics, by column. From their text: what deltalake has of it in columns lacks the nulls of all but
+/// numbers.
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct TimeStats {
+pub(super) struct FileStats {
     num_records: Option<u64>,
     min_values: HashMap<String, serde_json::Value>,
     max_values: HashMap<String, serde_json::Value>,
     null_count: HashMap<String, serde_json::Value>,
+}
+
+impl FileStats {
+    /// What the log says of the file; nothing where it has no statistics, or damaged ones.
+    pub(super) fn of(file: &LogicalFileView) -> FileStats {
+        file.stats().and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
+    }
+
+    /// How many rows have no value in a column.
+    pub(super) fn nulls(&self, column: &str) -> Option<u64> {
+        self.null_count.get(column)?.as_u64()
+    }
 }
 
 impl Lake {
@@ -270,15 +283,14 @@ impl Lake {
         let mut range: Option<(i64, i64)> = None;
         let mut told = true;
         for file in self.state(Table::AccessLogs)?.log_data().iter() {
-            let stats: TimeStats =
-                file.stats().and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+            let stats = FileStats::of(&file);
             match (bound(&stats.min_values), bound(&stats.max_values)) {
                 (Some(min), Some(max)) => {
                     let (first, last) = range.unwrap_or((min, max));
                     range = Some((first.min(min), last.max(max)));
                 }
                 _ => {
-                    let nulls = stats.null_count.get("time").and_then(serde_json::Value::as_u64);
+                    let nulls = stats.nulls("time");
                     told &= nulls.is_some() && nulls == stats.num_records;
                 }
             }

@@ -33,13 +33,11 @@ use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use deltalake::kernel::LogicalFileView;
 use deltalake::table::state::DeltaTableState;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectMeta, ObjectStore};
-use serde::Deserialize;
 
-use super::maintain::noted_hash;
+use super::maintain::{FileStats, noted_hash};
 
 /// The column whose bounds are known of every file of `access_logs`, and are exact: times are whole seconds.
 const TIME: &str = "time";
@@ -254,7 +252,7 @@ struct Bounds {
     state: DeltaTableState,
     rows: UInt64Array,
     found: Mutex<HashMap<(String, Bound), Option<ArrayRef>>>,
-    nulls: OnceLock<Vec<Nulls>>,
+    stats: OnceLock<Vec<FileStats>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -263,24 +261,10 @@ enum Bound {
     Greatest,
 }
 
-/// What the log says of the nulls in a file, by column. As text: what it has of them in columns is of no use for all
-/// but numbers.
-fn nulls(file: &LogicalFileView) -> Nulls {
-    #[derive(Deserialize)]
-    struct Stats {
-        #[serde(rename = "nullCount", default)]
-        nulls: Nulls,
-    }
-    let stats = file.stats().and_then(|stats| serde_json::from_str::<Stats>(&stats).ok());
-    stats.map(|stats| stats.nulls).unwrap_or_default()
-}
-
-type Nulls = serde_json::Map<String, serde_json::Value>;
-
 impl Bounds {
     fn new(state: DeltaTableState) -> Bounds {
         let rows = state.log_data().iter().map(|file| file.num_records().map(|rows| rows as u64)).collect();
-        Bounds { state, rows, found: Mutex::default(), nulls: OnceLock::new() }
+        Bounds { state, rows, found: Mutex::default(), stats: OnceLock::new() }
     }
 
     fn find(
@@ -333,9 +317,9 @@ impl PruningStatistics for Bounds {
             let nulls = |(file, rows)| if values.is_null(file) { rows } else { Some(0) };
             return Some(Arc::new(self.rows.iter().enumerate().map(nulls).collect::<UInt64Array>()));
         }
-        let files =
-            self.nulls.get_or_init(|| self.state.log_data().iter().map(|file| nulls(&file)).collect());
-        let counts: UInt64Array = files.iter().map(|nulls| nulls.get(&column.name)?.as_u64()).collect();
+        let look = || self.state.log_data().iter().map(|file| FileStats::of(&file)).collect();
+        let files = self.stats.get_or_init(look);
+        let counts: UInt64Array = files.iter().map(|stats| stats.nulls(&column.name)).collect();
         Some(Arc::new(counts))
     }
 

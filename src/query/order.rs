@@ -34,8 +34,10 @@ impl OptimizerRule for CheapFirst {
         if !filter.predicate.is_volatile() {
             // Each run ends with a condition that may fail.
             for run in conditions.split_inclusive_mut(|condition| may_fail(condition)) {
-                let free = run.iter().rposition(|condition| !may_fail(condition)).map_or(0, |last| last + 1);
-                let free = &mut run[..free];
+                let free = match run.split_last_mut() {
+                    Some((last, before)) if may_fail(last) => before,
+                    _ => run,
+                };
                 is_changed |= !free.is_sorted_by_key(|condition| cost(condition));
                 free.sort_by_key(|condition| cost(condition));
             }
@@ -73,7 +75,7 @@ fn may_fail(condition: &Expr) -> bool {
             Expr::BinaryExpr(binary) => binary.op.is_numerical_operators(),
             Expr::ScalarFunction(call) => {
                 let name = call.func.name();
-                !functions::is_ours(name) && !NEVER_FAIL.contains(&name)
+                !functions::never_fails(name) && !NEVER_FAIL.contains(&name)
             }
             _ => false,
         })
