@@ -73,47 +73,105 @@ WITH deletions AS (
         AND time < $until
     GROUP BY bucket, requester, date_bin($burst, time), key
 ),
-touched AS (
-    -- What happened to these keys in the time before: reads by the same caller or address, writes by anyone.
+accesses AS (
+    -- The first and the last for each key, party and period of length $within: nothing here is paired with each of
+    -- many deletions. Reads count by the same caller or from the same address, writes by anyone (*).
     SELECT
-        deletions.bucket,
-        deletions.requester,
-        deletions.burst,
-        deletions.key,
-        min(deletions.keys_deleted) AS keys_deleted,
-        min(deletions.deleted_at) AS deleted_at,
-        min(deletions.remote_ip) AS remote_ip,
-        bool_or(deletions.is_permanent) AS is_permanent,
-        min(deletions.log_bucket) AS log_bucket,
-        min(deletions.log_key) AS log_key,
-        min(deletions.log_offset) AS log_offset,
-        bool_or(before.operation NOT IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')) AS is_fresh,
-        min(before.time) AS read_at,
-        max(before.object_size) AS object_size,
-        first_value(before.log_bucket ORDER BY before.time) AS read_log_bucket,
-        first_value(before.log_key ORDER BY before.time) AS read_log_key,
-        first_value(before.log_offset ORDER BY before.time) AS read_log_offset
-    FROM deletions
-    JOIN access_logs AS before
-        ON before.bucket = deletions.bucket
-        AND before.key = deletions.key
-        AND before.time < deletions.deleted_at
-        AND before.time >= deletions.deleted_at - $within
-        AND (
-            before.requester = deletions.requester
-            OR before.remote_ip = deletions.remote_ip
-            OR before.operation NOT IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
+        bucket,
+        key,
+        who,
+        date_bin($within, time) AS period,
+        min(time) AS first_at,
+        max(time) AS last_at,
+        max(object_size) AS object_size,
+        first_value(log_bucket ORDER BY time) AS first_log_bucket,
+        first_value(log_key ORDER BY time) AS first_log_key,
+        first_value(log_offset ORDER BY time) AS first_log_offset,
+        last_value(log_bucket ORDER BY time) AS last_log_bucket,
+        last_value(log_key ORDER BY time) AS last_log_key,
+        last_value(log_offset ORDER BY time) AS last_log_offset
+    FROM (
+        SELECT
+            bucket,
+            key,
+            time,
+            object_size,
+            log_bucket,
+            log_key,
+            log_offset,
+            unnest(CASE
+                WHEN operation IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
+                    THEN make_array(requester, remote_ip)
+                ELSE make_array('*')
+            END) AS who
+        FROM (
+            SELECT DISTINCT bucket AS deleted_bucket, key AS deleted_key FROM deletions WHERE keys_deleted >= $min_keys
         )
-    WHERE deletions.keys_deleted >= $min_keys
-        AND before.operation IN (
-            'REST.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET',
-            'REST.PUT.OBJECT', 'REST.POST.OBJECT', 'REST.POST.UPLOAD', 'REST.COPY.OBJECT'
-        )
-        -- Copies log no status at times.
-        AND (before.http_status BETWEEN 200 AND 299 OR before.http_status IS NULL)
-        AND before.error_code IS NULL
-        AND before.time < $until
-    GROUP BY deletions.bucket, deletions.requester, deletions.burst, deletions.key
+        JOIN access_logs ON bucket = deleted_bucket AND key = deleted_key
+        WHERE operation IN (
+                'REST.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET',
+                'REST.PUT.OBJECT', 'REST.POST.OBJECT', 'REST.POST.UPLOAD', 'REST.COPY.OBJECT'
+            )
+            -- Copies log no status at times.
+            AND (http_status BETWEEN 200 AND 299 OR http_status IS NULL)
+            AND error_code IS NULL
+            AND time < $until
+    )
+    GROUP BY bucket, key, who, date_bin($within, time)
+),
+candidates AS (
+    -- An access no longer than $within before a deletion lies in the deletion's period or in the one before.
+    SELECT *, unnest(make_array(period, period + CAST($within AS INTERVAL))) AS deletion_period FROM accesses
+),
+sought AS (
+    SELECT *, unnest(make_array(requester, remote_ip, '*')) AS sought FROM deletions WHERE keys_deleted >= $min_keys
+),
+met AS (
+    -- The first access of that period which is no longer than $within before the deletion.
+    SELECT
+        sought.*,
+        candidates.object_size,
+        candidates.first_at >= deleted_at - CAST($within AS INTERVAL) AS is_first,
+        CASE
+            WHEN candidates.first_at >= deleted_at - CAST($within AS INTERVAL) THEN candidates.first_at
+            ELSE candidates.last_at
+        END AS read_at,
+        first_log_bucket,
+        first_log_key,
+        first_log_offset,
+        last_log_bucket,
+        last_log_key,
+        last_log_offset
+    FROM candidates
+    JOIN sought
+        ON sought.bucket = candidates.bucket
+        AND sought.key = candidates.key
+        AND sought.sought = candidates.who
+        AND date_bin($within, sought.deleted_at) = candidates.deletion_period
+),
+touched AS (
+    -- What happened to these keys in the time before.
+    SELECT
+        bucket,
+        requester,
+        burst,
+        key,
+        min(keys_deleted) AS keys_deleted,
+        min(deleted_at) AS deleted_at,
+        min(remote_ip) AS remote_ip,
+        bool_or(is_permanent) AS is_permanent,
+        min(log_bucket) AS log_bucket,
+        min(log_key) AS log_key,
+        min(log_offset) AS log_offset,
+        bool_or(sought = '*') AS is_fresh,
+        min(read_at) AS read_at,
+        max(object_size) AS object_size,
+        first_value(CASE WHEN is_first THEN first_log_bucket ELSE last_log_bucket END ORDER BY read_at) AS read_log_bucket,
+        first_value(CASE WHEN is_first THEN first_log_key ELSE last_log_key END ORDER BY read_at) AS read_log_key,
+        first_value(CASE WHEN is_first THEN first_log_offset ELSE last_log_offset END ORDER BY read_at) AS read_log_offset
+    FROM met
+    WHERE read_at >= deleted_at - CAST($within AS INTERVAL) AND read_at < deleted_at
+    GROUP BY bucket, requester, burst, key
 ),
 taken AS (
     SELECT
