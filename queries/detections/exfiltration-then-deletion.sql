@@ -61,9 +61,6 @@ WITH deletions AS (
         min(time) AS deleted_at,
         min(remote_ip) AS remote_ip,
         bool_or(version_id IS NOT NULL OR uri_param(request_uri, 'versionId') IS NOT NULL) AS is_permanent,
-        first_value(log_bucket ORDER BY time) AS log_bucket,
-        first_value(log_key ORDER BY time) AS log_key,
-        first_value(log_offset ORDER BY time) AS log_offset,
         -- How many keys the caller deleted in this window.
         count(*) OVER (PARTITION BY bucket, requester, date_bin($burst, time)) AS keys_deleted
     FROM access_logs
@@ -83,22 +80,13 @@ accesses AS (
         date_bin($within, time) AS period,
         min(time) AS first_at,
         max(time) AS last_at,
-        max(object_size) AS object_size,
-        first_value(log_bucket ORDER BY time) AS first_log_bucket,
-        first_value(log_key ORDER BY time) AS first_log_key,
-        first_value(log_offset ORDER BY time) AS first_log_offset,
-        last_value(log_bucket ORDER BY time) AS last_log_bucket,
-        last_value(log_key ORDER BY time) AS last_log_key,
-        last_value(log_offset ORDER BY time) AS last_log_offset
+        max(object_size) AS object_size
     FROM (
         SELECT
             bucket,
             key,
             time,
             object_size,
-            log_bucket,
-            log_key,
-            log_offset,
             unnest(CASE
                 WHEN operation IN ('REST.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET')
                     THEN make_array(requester, remote_ip)
@@ -119,35 +107,34 @@ accesses AS (
     )
     GROUP BY bucket, key, who, date_bin($within, time)
 ),
-candidates AS (
-    -- An access no longer than $within before a deletion lies in the deletion's period or in the one before.
-    SELECT *, unnest(make_array(period, period + CAST($within AS INTERVAL))) AS deletion_period FROM accesses
-),
 sought AS (
-    SELECT *, unnest(make_array(requester, remote_ip, '*')) AS sought FROM deletions WHERE keys_deleted >= $min_keys
+    -- An access no longer than $within before a deletion lies in the deletion's period or in the one before.
+    SELECT
+        *,
+        unnest(make_array(
+            date_bin($within, deleted_at), date_bin($within, deleted_at) - CAST($within AS INTERVAL)
+        )) AS period
+    FROM (
+        SELECT *, unnest(make_array(requester, remote_ip, '*')) AS who
+        FROM deletions
+        WHERE keys_deleted >= $min_keys
+    )
 ),
 met AS (
     -- The first access of that period which is no longer than $within before the deletion.
     SELECT
         sought.*,
-        candidates.object_size,
-        candidates.first_at >= deleted_at - CAST($within AS INTERVAL) AS is_first,
+        accesses.object_size,
         CASE
-            WHEN candidates.first_at >= deleted_at - CAST($within AS INTERVAL) THEN candidates.first_at
-            ELSE candidates.last_at
-        END AS read_at,
-        first_log_bucket,
-        first_log_key,
-        first_log_offset,
-        last_log_bucket,
-        last_log_key,
-        last_log_offset
-    FROM candidates
+            WHEN accesses.first_at >= deleted_at - CAST($within AS INTERVAL) THEN accesses.first_at
+            ELSE accesses.last_at
+        END AS read_at
+    FROM accesses
     JOIN sought
-        ON sought.bucket = candidates.bucket
-        AND sought.key = candidates.key
-        AND sought.sought = candidates.who
-        AND date_bin($within, sought.deleted_at) = candidates.deletion_period
+        ON sought.bucket = accesses.bucket
+        AND sought.key = accesses.key
+        AND sought.who = accesses.who
+        AND sought.period = accesses.period
 ),
 touched AS (
     -- What happened to these keys in the time before.
@@ -160,15 +147,9 @@ touched AS (
         min(deleted_at) AS deleted_at,
         min(remote_ip) AS remote_ip,
         bool_or(is_permanent) AS is_permanent,
-        min(log_bucket) AS log_bucket,
-        min(log_key) AS log_key,
-        min(log_offset) AS log_offset,
-        bool_or(sought = '*') AS is_fresh,
+        bool_or(who = '*') AS is_fresh,
         min(read_at) AS read_at,
-        max(object_size) AS object_size,
-        first_value(CASE WHEN is_first THEN first_log_bucket ELSE last_log_bucket END ORDER BY read_at) AS read_log_bucket,
-        first_value(CASE WHEN is_first THEN first_log_key ELSE last_log_key END ORDER BY read_at) AS read_log_key,
-        first_value(CASE WHEN is_first THEN first_log_offset ELSE last_log_offset END ORDER BY read_at) AS read_log_offset
+        max(object_size) AS object_size
     FROM met
     WHERE read_at >= deleted_at - CAST($within AS INTERVAL) AND read_at < deleted_at
     GROUP BY bucket, requester, burst, key
@@ -194,26 +175,43 @@ ranked AS (
         dense_rank() OVER (PARTITION BY bucket, principal(requester) ORDER BY date_trunc('day', burst)) AS hot_day
     FROM counted
     WHERE keys_taken >= $min_keys AND keys_taken >= $min_share * keys_deleted
+),
+found AS (
+    SELECT
+        *,
+        sum(object_size) OVER (PARTITION BY bucket, principal) AS bytes,
+        unnest(make_array(read_at, deleted_at)) AS at
+    FROM ranked
+    WHERE hot_day <= $habit_days AND deleted_at >= $since
 )
 SELECT
     min(read_at) AS first_seen,
     max(deleted_at) AS last_seen,
-    bucket,
+    found.bucket,
     principal AS subject,
-    count(DISTINCT key) AS count,
+    count(DISTINCT found.key) AS count,
     array_concat(
-        array_slice(evidence(read_log_bucket, read_log_key, read_log_offset, read_at), 1, 5),
-        array_slice(evidence(log_bucket, log_key, log_offset, deleted_at), 1, 5)
+        array_slice(evidence(log_bucket, log_key, log_offset, at) FILTER (WHERE at < deleted_at), 1, 5),
+        array_slice(evidence(log_bucket, log_key, log_offset, at) FILTER (WHERE at = deleted_at), 1, 5)
     ) AS evidence,
     min(deleted_at) AS first_deletion,
-    sum(object_size) AS bytes,
-    count(DISTINCT key) FILTER (WHERE is_permanent) AS permanent_deletes,
-    count(DISTINCT substr(key, 1, strpos(key, '/'))) AS prefixes,
-    min(key) AS example_key,
-    count(DISTINCT remote_ip) AS addresses,
-    min(remote_ip) AS example_address
-FROM ranked
-WHERE hot_day <= $habit_days
-    AND deleted_at >= $since
-GROUP BY bucket, principal
-ORDER BY count DESC, bucket, subject
+    min(bytes) AS bytes,
+    count(DISTINCT found.key) FILTER (WHERE is_permanent) AS permanent_deletes,
+    count(DISTINCT substr(found.key, 1, strpos(found.key, '/'))) AS prefixes,
+    min(found.key) AS example_key,
+    count(DISTINCT found.remote_ip) AS addresses,
+    min(found.remote_ip) AS example_address
+FROM found
+-- Where they are in the log is looked up of those that are found, and not carried along.
+JOIN access_logs AS logged
+    ON logged.bucket = found.bucket
+    AND logged.key = found.key
+    AND logged.time = found.at
+    AND ((logged.requester IS NOT DISTINCT FROM found.requester) OR logged.remote_ip = found.remote_ip)
+WHERE logged.operation IN (
+        'REST.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET', 'REST.DELETE.OBJECT', 'BATCH.DELETE.OBJECT'
+    )
+    AND logged.error_code IS NULL
+    AND (logged.operation LIKE '%DELETE%') = (at = deleted_at)
+GROUP BY found.bucket, principal
+ORDER BY count DESC, found.bucket, subject

@@ -27,6 +27,7 @@ mod watch;
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
@@ -67,11 +68,16 @@ pub fn run() -> Result<ExitCode> {
         Command::Run(_) => for_ingest(None),
         _ => threads(),
     })?;
+    hush_workers();
     if matches!(
         cli.command,
-        Command::Detect(_) | Command::Recursion(_) | Command::Evidence(_) | Command::Query(_)
+        Command::Run(_)
+            | Command::Detect(_)
+            | Command::Recursion(_)
+            | Command::Evidence(_)
+            | Command::Query(_)
     ) {
-        hush_engine();
+        expect_panics();
     }
     match cli.command {
         Command::Ingest(args) => {
@@ -130,19 +136,27 @@ fn release_memory() {
     }
 }
 
-/// Lets panics of the engine pass in silence: they become errors, which are said in one line like any other. With
-/// `RUST_BACKTRACE` they are heard all the same.
-fn hush_engine() {
+/// Lets panics of the workers pass in silence where they are expected. With `RUST_BACKTRACE` they are heard all the same.
+fn hush_workers() {
     if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
         return;
     }
     let loud = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if std::thread::current().name() != Some(WORKER) {
+        let is_worker = std::thread::current().name() == Some(WORKER);
+        if !(is_worker && PANICS_EXPECTED.load(Ordering::Relaxed)) {
             loud(panic);
         }
     }));
 }
+
+/// From now on a panic of a worker is not worth a word: those of the engine become errors, which are said in one line
+/// like any other, and what was left behind by work that has ended or was told to stop may find its reader gone.
+fn expect_panics() {
+    PANICS_EXPECTED.store(true, Ordering::Relaxed);
+}
+
+static PANICS_EXPECTED: AtomicBool = AtomicBool::new(false);
 
 /// Name of the threads that run queries.
 const WORKER: &str = "worker";
@@ -171,7 +185,9 @@ fn start_pool(threads: usize) -> Result<()> {
 /// Runs `future` on a runtime with [`threads`] workers.
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = runtime()?;
-    runtime.block_on(future)
+    let outcome = runtime.block_on(future);
+    expect_panics();
+    outcome
 }
 
 /// As [`block_on`], but waits no longer than [`GRACE`] for workers that are still busy then: a long step of the engine

@@ -52,6 +52,7 @@ where
             ended = &mut end => return result_of(ended, worker),
             name = signals.next() => name,
         };
+        super::expect_panics();
         stop.request();
         ui.note(&Note::Stopping { signal: first.name });
         tokio::select! {

@@ -32,6 +32,7 @@ use super::compact::{DayWriter, as_written, beaten, event_date};
 use super::delta::{self, Append};
 use super::encode::write_part;
 use super::intent::Change;
+use super::verify::Flaw;
 use super::{Lake, PartFile, Table, store_error, task_error};
 use crate::error::{Error, ErrorKind, Result, escape_line};
 
@@ -200,17 +201,25 @@ impl Lake {
     /// of their tables. They stay where they are until they are vacuumed. Those of `log_objects` go with
     /// [`Lake::forget`].
     ///
+    /// A file that cannot be read may be whole: it stays, and so does everything else.
+    ///
     /// # Errors
-    /// [`ErrorKind::Conflict`] when another process compacts or expires at the same
-    /// time; otherwise as [`Lake::recover`].
+    /// [`ErrorKind::Lake`] when a file cannot be read; [`ErrorKind::Conflict`] when another process compacts or expires
+    /// at the same time; otherwise as [`Lake::recover`].
     pub async fn drop_damaged(&mut self, dry_run: bool) -> Result<Vec<DamagedFile>> {
         self.begin_maintenance(dry_run).await?;
         let mut damaged = Vec::new();
         for table in Table::ALL {
             for file in self.described(table.name(), &self.tables[table as usize])? {
                 let (path, rows) = (file.path.clone(), file.rows);
-                if let (_, Err(problem)) = self.check(file).await {
-                    damaged.push(DamagedFile { table, path, rows, problem });
+                match self.check(file).await.1 {
+                    Ok(_) => {}
+                    Err(Flaw::Lost(problem)) => damaged.push(DamagedFile { table, path, rows, problem }),
+                    Err(Flaw::Unread(problem)) => {
+                        return Err(Error::new(ErrorKind::Lake, "not every file can be read, so nothing was changed")
+                            .with_context("problem", problem)
+                            .with_hint("repair again when it can; if it never can, move the file away first"));
+                    }
                 }
             }
         }

@@ -96,8 +96,8 @@ impl Lake {
                     report.read.add(bytes);
                     report.rows += rows;
                 }
-                Err(problem) => {
-                    report.problems.push(problem);
+                Err(flaw) => {
+                    report.problems.push(flaw.into_problem());
                     damaged.extend(day);
                 }
             }
@@ -127,20 +127,23 @@ impl Lake {
     }
 
     /// Reads a file from end to end. The number of its rows, or what is wrong with it.
-    pub(super) async fn check(&self, file: Described) -> (u64, Result<u64, String>) {
+    pub(super) async fn check(&self, file: Described) -> (u64, Result<u64, Flaw>) {
         let bytes = file.bytes;
         let Some(object) = &file.object else {
             let path = escape_line(&file.path);
-            return (bytes, Err(format!("File {path} of {} has a path that leads nowhere.", file.table)));
+            let problem = format!("File {path} of {} has a path that leads nowhere.", file.table);
+            return (bytes, Err(Flaw::Lost(problem)));
         };
         let name = format!("File {} of {}", escape_line(&self.site.name(object)), file.table);
         let local = match self.site.fetch(object).await {
             Ok(local) => local,
-            Err(e) if e.kind() == ErrorKind::NotFound => return (bytes, Err(format!("{name} is missing."))),
-            Err(e) => return (bytes, Err(format!("{name} cannot be read: {}.", e.report()))),
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                return (bytes, Err(Flaw::Lost(format!("{name} is missing."))));
+            }
+            Err(e) => return (bytes, Err(Flaw::Unread(format!("{name} cannot be read: {}.", e.report())))),
         };
         let outcome = tokio::task::spawn_blocking(move || check_file(&name, local.path(), &file)).await;
-        (bytes, outcome.unwrap_or_else(|e| Err(format!("A file could not be checked: {e}."))))
+        (bytes, outcome.unwrap_or_else(|e| Err(Flaw::Unread(format!("A file could not be checked: {e}.")))))
     }
 
     /// Sources whose last attempt is not the same in all three tables.
@@ -298,31 +301,52 @@ pub(super) fn text(column: &ArrayRef) -> Result<ArrayRef> {
         .map_err(|e| Error::new(ErrorKind::Internal, "a text column holds no text").with_source(e))
 }
 
-fn check_file(name: &str, path: &Path, file: &Described) -> Result<u64, String> {
-    let found = match std::fs::metadata(path) {
-        Ok(found) => found.len(),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(format!("{name} is missing.")),
-        Err(e) => return Err(format!("{name} cannot be read: {e}.")),
-    };
-    if found != file.bytes {
-        return Err(format!("{name} has {found} bytes and should have {}.", file.bytes));
-    }
-    // A flipped bit in text or in a number is still text and a number: only the hash tells.
-    if let Some(written) = &file.hash {
-        match hash_of(path) {
-            Ok(found) if found == *written => {}
-            Ok(_) => return Err(format!("{name} is damaged: its bytes are not those that were written.")),
-            Err(e) => return Err(format!("{name} cannot be read: {e}.")),
+/// What is wrong with a file, in a sentence.
+#[derive(Debug)]
+pub(super) enum Flaw {
+    /// It is gone, or is not what was written.
+    Lost(String),
+    /// It could not be read this time, which says nothing of what is in it.
+    Unread(String),
+}
+
+impl Flaw {
+    pub(super) fn into_problem(self) -> String {
+        match self {
+            Flaw::Lost(problem) | Flaw::Unread(problem) => problem,
         }
     }
+}
+
+fn check_file(name: &str, path: &Path, file: &Described) -> Result<u64, Flaw> {
+    let lost = |what: String| Err(Flaw::Lost(format!("{name} {what}.")));
+    // All of it is read before anything is made of it: what fails after that is no failure to read.
+    let read = std::fs::metadata(path).and_then(|found| match found.len() == file.bytes {
+        true => Ok((found.len(), hash_of(path)?)),
+        false => Ok((found.len(), String::new())),
+    });
+    let (bytes, hash) = match read {
+        Ok(read) => read,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return lost("is missing".to_owned()),
+        Err(e) => return Err(Flaw::Unread(format!("{name} cannot be read: {e}."))),
+    };
+    if bytes != file.bytes {
+        return lost(format!("has {bytes} bytes and should have {}", file.bytes));
+    }
+    // A flipped bit in text or in a number is still text and a number: only the hash tells.
+    if file.hash.as_ref().is_some_and(|written| *written != hash) {
+        return lost("is damaged: its bytes are not those that were written".to_owned());
+    }
     // Damaged pages have made decoders panic before; that too is an answer.
-    let rows = match catch_unwind(AssertUnwindSafe(|| read_rows(path))) {
-        Ok(Ok(rows)) => rows,
-        Ok(Err(e)) => return Err(format!("{name} is damaged: {}.", escape_line(&e.to_string()))),
-        Err(_) => return Err(format!("{name} is damaged: its pages cannot be decoded.")),
+    let rows = catch_unwind(AssertUnwindSafe(|| read_rows(path).map_err(|e| escape_line(&e.to_string()))));
+    let rows = match rows.unwrap_or_else(|_| Err("its pages cannot be decoded".to_owned())) {
+        Ok(rows) => rows,
+        // What has the bytes that were written is not damaged, whatever failed.
+        Err(e) if file.hash.is_some() => return Err(Flaw::Unread(format!("{name} cannot be read: {e}."))),
+        Err(e) => return lost(format!("is damaged: {e}")),
     };
     match file.rows {
-        Some(stated) if stated != rows => Err(format!("{name} has {rows} rows and should have {stated}.")),
+        Some(stated) if stated != rows => lost(format!("has {rows} rows and should have {stated}")),
         _ => Ok(rows),
     }
 }

@@ -561,6 +561,33 @@ fn a_repair_takes_nothing_away_that_it_cannot_bring_back() {
     }
 }
 
+/// A disk or a network that fails for a while takes nothing out of the lake: what cannot be read may be whole.
+#[test]
+fn a_repair_drops_no_file_that_it_could_not_read() {
+    for table in TABLES {
+        let ground = Ground::of_three();
+        let (before, counts) = (ground.records(), ground.counts());
+        // The source could not make up for it.
+        fs::remove_dir_all(ground.path("logs")).unwrap();
+        fs::create_dir(ground.path("logs")).unwrap();
+        let file = ground.part_files(table).remove(0);
+        let whole = fs::read(&file).unwrap();
+        // Whoever follows this link is told that there are too many of them.
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(&file, &file).unwrap();
+        assert_eq!(ground.verified().0, Some(2));
+        let (code, text) = ground.repaired();
+        assert_eq!(code, Some(2), "{table}: {text}");
+        assert!(text.contains("cannot be read: ") && text.contains("nothing was changed"), "{table}: {text}");
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, whole).unwrap();
+        ground.verify();
+        assert_eq!(ground.repaired(), (Some(0), "nothing to repair\n".to_owned()), "{table}");
+        assert_eq!(ground.counts(), counts, "{table}");
+        assert!(ground.records() == before, "{table}");
+    }
+}
+
 /// Where the source cannot give back what is lost, a backup still can: the lake stays as it is.
 #[test]
 fn what_the_source_lacks_is_left_for_a_backup() {
