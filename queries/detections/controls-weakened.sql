@@ -84,29 +84,43 @@ series AS (
         sum(is_start) OVER (PARTITION BY bucket ORDER BY time, control, log_key, log_offset) AS series
     FROM starts
 ),
--- two different controls in a series: some two of them follow each other within the window
+-- One row for each principal in a series, so that what all of it has is not repeated for each change.
+parties AS (
+    SELECT
+        bucket,
+        series,
+        principal,
+        min(time) AS first_time,
+        max(time) AS last_time,
+        count(*) AS changes,
+        count(*) FILTER (WHERE method = 'DELETE') AS removals,
+        evidence(log_bucket, log_key, log_offset, time) AS evidence,
+        array_agg(DISTINCT control) AS own_controls
+    FROM series
+    GROUP BY bucket, series, principal
+),
 known AS (
     SELECT
         *,
-        count(DISTINCT control) OVER whole AS controls_changed,
-        array_agg(control) OVER whole AS controls,
+        array_distinct(flatten(array_agg(own_controls) OVER whole)) AS controls,
         array_agg(principal) OVER whole AS principals
-    FROM series
+    FROM parties
     WINDOW whole AS (PARTITION BY bucket, series)
 )
 SELECT
-    min(time) AS first_seen,
-    max(time) AS last_seen,
+    min(first_time) AS first_seen,
+    max(last_time) AS last_seen,
     bucket,
     principal AS subject,
-    count(*) AS count,
-    evidence(log_bucket, log_key, log_offset, time) AS evidence,
+    sum(changes) AS count,
+    array_slice(flatten(array_agg(evidence ORDER BY series)), 1, 10) AS evidence,
     array_to_string(array_sort(array_distinct(flatten(array_agg(controls)))), ', ') AS controls,
-    count(*) FILTER (WHERE method = 'DELETE') AS removals,
+    sum(removals) AS removals,
     array_length(array_distinct(flatten(array_agg(principals)))) AS principals,
-    count(DISTINCT series) AS series
+    count(*) AS series
 FROM known
-WHERE controls_changed >= $min_controls
+-- two different controls in a series: some two of them follow each other within the window
+WHERE array_length(controls) >= $min_controls
 GROUP BY bucket, principal
-HAVING max(time) >= $since
+HAVING max(last_time) >= $since
 ORDER BY first_seen, bucket, subject
