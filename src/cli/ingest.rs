@@ -78,7 +78,9 @@ pub(super) struct Taken {
 struct Opened {
     lake: Option<Lake>,
     sources: Sources,
-    /// Whether an earlier run has left a cursor.
+    /// Where the lake keeps the cursor of such runs; `None` when nothing is kept.
+    cursor: Option<String>,
+    /// Whether an earlier run has left one.
     has_cursor: bool,
 }
 
@@ -175,8 +177,8 @@ impl<'a> Job<'a> {
                 return Ok(self.not_begun());
             }
         };
-        let Opened { mut lake, sources, has_cursor } = opened;
-        let ingest_options = IngestOptions { reshard: self.reshard.get(), ..self.options.clone() };
+        let Opened { mut lake, sources, cursor, has_cursor } = opened;
+        let ingest_options = IngestOptions { reshard: self.reshard.get(), cursor, ..self.options.clone() };
         let mut summary = Summary::default();
         let ended = ingest_into(&mut summary, lake.as_mut(), sources, &ingest_options, &bar, stop).await;
         let error = match ended {
@@ -218,7 +220,7 @@ impl<'a> Job<'a> {
     async fn open(&self, options: &SourceOptions, reach: &Reach) -> Result<Opened> {
         let words = &self.intake.sources;
         self.refuse_loop(options.loops_allowed, reach).await?;
-        let (mut lake, mut cursor) = (None, None);
+        let (mut lake, mut name, mut cursor) = (None, None, None);
         // A folder that is not there must not leave an empty lake; a bucket is listed from where the lake says.
         let mut sources = None;
         if !self.is_bucket {
@@ -226,15 +228,19 @@ impl<'a> Job<'a> {
         }
         if let Some(location) = &self.lake {
             let opened = open_or_create_lake(location, reach).await?;
-            let source = source_id(self.options.log_bucket.as_deref(), self.options.shard);
-            cursor = opened.read_state(&cursor_name(&source)).await?;
+            if let Some((_, prefixes)) = bucket_of(words)? {
+                let source = source_id(self.options.log_bucket.as_deref(), self.options.shard);
+                let of_job = cursor_name(&source, &prefixes, &options.selection());
+                cursor = opened.read_state(&of_job).await?;
+                name = Some(of_job);
+            }
             lake = Some(opened);
         }
         let sources = match sources {
             Some(files) => files,
             None => open_sources(words, options, reach, cursor.as_deref(), self.ui).await?,
         };
-        Ok(Opened { lake, sources, has_cursor: cursor.is_some() })
+        Ok(Opened { lake, sources, cursor: name, has_cursor: cursor.is_some() })
     }
 
     /// A round that was stopped before anything was read.

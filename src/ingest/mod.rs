@@ -57,6 +57,8 @@ pub struct IngestOptions {
     pub shard: Option<(u32, u32)>,
     /// Whether the lake is to take the source in by this number of shards from now on, whatever it was before.
     pub reshard: bool,
+    /// Under which name the lake keeps what this run leaves for the next of its kind: see [`cursor_name`].
+    pub cursor: Option<String>,
 }
 
 impl Default for IngestOptions {
@@ -69,6 +71,7 @@ impl Default for IngestOptions {
             durable: true,
             shard: None,
             reshard: false,
+            cursor: None,
         }
     }
 }
@@ -265,9 +268,15 @@ pub fn source_id(log_bucket: Option<&str>, shard: Option<(u32, u32)>) -> String 
     }
 }
 
-/// Where the lake keeps what a source leaves for its next run.
-pub fn cursor_name(source_id: &str) -> String {
-    format!("cursors/{source_id}.json")
+/// Where the lake keeps what a run leaves for the next one that lists the same `prefixes` of a source by the same
+/// [`SourceOptions::selection`]. Runs that list other things have cursors of their own: side by side, none writes over
+/// what another could not read.
+pub fn cursor_name(source_id: &str, prefixes: &[String], selection: &str) -> String {
+    let mut job: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+    job.sort_unstable();
+    job.push(selection);
+    let job = twox_hash::XxHash3_128::oneshot(job.join("\0").as_bytes()) as u64;
+    format!("cursors/{source_id}-{job:016x}.json")
 }
 
 /// What the lake notes of a source that several processes may share.
@@ -556,10 +565,9 @@ impl Run<'_> {
 
     /// Leaves for the next run what this one saw, when all of it is in the lake.
     async fn leave_cursor(&mut self, sources: &Sources) -> Result<()> {
-        let name = cursor_name(&self.id());
         let is_done = !self.is_cut_off && !self.stop.is_requested();
-        match (&self.lake, sources.cursor(&self.left_over)) {
-            (Some(lake), Some(cursor)) if is_done => lake.write_state(&name, cursor).await,
+        match (&self.lake, &self.options.cursor, sources.cursor(&self.left_over)) {
+            (Some(lake), Some(name), Some(cursor)) if is_done => lake.write_state(name, cursor).await,
             _ => Ok(()),
         }
     }
@@ -623,4 +631,24 @@ impl Run<'_> {
 
 fn now_us() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_list_other_things_have_cursors_of_their_own() {
+        let prefixes = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let name = cursor_name("b1", &prefixes(&["x/", "y/"]), "+\n-");
+        assert_eq!(cursor_name("b1", &prefixes(&["y/", "x/"]), "+\n-"), name);
+        for (source, listed, selection) in [
+            ("b1-0-2", &["x/", "y/"][..], "+\n-"),
+            ("b1", &["x/"], "+\n-"),
+            ("b1", &["x/y/"], "+\n-"),
+            ("b1", &["x/", "y/"], "+\n-**/AWSLogs/**"),
+        ] {
+            assert_ne!(cursor_name(source, &prefixes(listed), selection), name, "{listed:?} {selection:?}");
+        }
+    }
 }

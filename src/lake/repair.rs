@@ -216,9 +216,12 @@ impl Lake {
                     Ok(_) => {}
                     Err(Flaw::Lost(problem)) => damaged.push(DamagedFile { table, path, rows, problem }),
                     Err(Flaw::Unread(problem)) => {
-                        return Err(Error::new(ErrorKind::Lake, "not every file can be read, so nothing was changed")
-                            .with_context("problem", problem)
-                            .with_hint("repair again when it can; if it never can, move the file away first"));
+                        return Err(Error::new(
+                            ErrorKind::Lake,
+                            "not every file can be read, so nothing was changed",
+                        )
+                        .with_context("problem", problem)
+                        .with_hint("repair again when it can; if it never can, move the file away first"));
                     }
                 }
             }

@@ -16,15 +16,12 @@ use crate::source::{LEFT_OVER, Layout, LogObject, Place, SourceOptions};
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
-/// Listings remembered; of more, those longest ago are forgotten.
-const LISTINGS: usize = 100;
-
-/// The cursors of one bucket, as kept in the lake.
+/// What runs over the same prefixes with the same globs leave each other, as kept in the lake.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// One for each prefix and selection: jobs with different globs do not disturb each other.
+    /// By prefix.
     #[serde(default)]
-    listings: Vec<Covered>,
+    listings: BTreeMap<String, Covered>,
     /// Objects that could not be read.
     #[serde(default)]
     left_over: Vec<LeftOver>,
@@ -51,13 +48,6 @@ impl LeftOver {
     }
 }
 
-/// Whether a run over `prefixes` would list the object: others are not its to read, and even less to delete.
-fn is_wanted(object: &LogObject, prefixes: &[String], options: &SourceOptions) -> bool {
-    prefixes.iter().any(|prefix| object.key.starts_with(prefix.as_str()))
-        && options.wants_key(&object.key)
-        && options.wants_time(object)
-}
-
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
@@ -65,10 +55,6 @@ fn micros(duration: Duration) -> i64 {
 /// What complete listings of one prefix saw.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Covered {
-    /// The prefix.
-    prefix: String,
-    /// Which keys were wanted.
-    selection: String,
     /// When the last of them began, in microseconds since the epoch.
     listed_at_us: i64,
     /// When the last began that left nothing out.
@@ -128,22 +114,20 @@ impl Cursor {
         serde_json::to_vec(self).ok()
     }
 
-    /// Takes out the objects that could not be read the last time, as far as a run over `prefixes` wants them; without
-    /// an etag where the content was another than had been listed. Those that are not wanted stay for another run.
-    pub(super) fn take_left_over(&mut self, prefixes: &[String], options: &SourceOptions) -> Vec<LogObject> {
+    /// Takes out the objects that could not be read the last time, as far as they are wanted; without an etag where the
+    /// content was another than had been listed. Those that are not wanted stay for another run.
+    pub(super) fn take_left_over(&mut self, options: &SourceOptions) -> Vec<LogObject> {
         let all = std::mem::take(&mut self.left_over);
         let (wanted, others): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|left| is_wanted(&left.object(), prefixes, options));
+            all.into_iter().partition(|left| options.wants_time(&left.object()));
         self.left_over = others;
         wanted.iter().map(LeftOver::object).collect()
     }
 
-    /// Notes the objects that a run over `prefixes` could not read. Where they are too many to be kept, the next run
-    /// has to list everything.
-    pub(super) fn leave_over(&mut self, objects: &[LogObject], prefixes: &[String], options: &SourceOptions) {
+    /// Notes the objects that could not be read. Where they are too many to be kept, the next run has to list everything.
+    pub(super) fn leave_over(&mut self, objects: &[LogObject]) {
         if self.left_over.len() + objects.len() > LEFT_OVER {
-            let selection = options.selection();
-            self.listings.retain(|seen| seen.selection != selection || !prefixes.contains(&seen.prefix));
+            self.listings.clear();
             return;
         }
         self.left_over.extend(objects.iter().map(|object| LeftOver {
@@ -159,9 +143,7 @@ impl Cursor {
         if options.full_scan {
             return None;
         }
-        let selection = options.selection();
-        let covered =
-            self.listings.iter().find(|seen| seen.prefix == prefix && seen.selection == selection)?;
+        let covered = self.listings.get(prefix)?;
         // What was left out before and is wanted now has never been listed.
         let is_known = covered.since_us <= options.since_us;
         let age = now_us().saturating_sub(covered.full_at_us);
@@ -189,17 +171,11 @@ impl Cursor {
         is_full: bool,
         groups: BTreeMap<String, Group>,
     ) {
-        let selection = options.selection();
-        let found =
-            self.listings.iter().position(|seen| seen.prefix == prefix && seen.selection == selection);
-        let at = found.unwrap_or_else(|| {
-            self.listings.push(Covered::default());
-            self.listings.len() - 1
-        });
-        let covered = &mut self.listings[at];
-        if is_full || found.is_none() {
-            let (prefix, since_us) = (prefix.to_owned(), options.since_us);
-            *covered = Covered { prefix, selection, full_at_us: began_us, since_us, ..Covered::default() };
+        let is_first = !self.listings.contains_key(prefix);
+        let covered = self.listings.entry(prefix.to_owned()).or_default();
+        if is_full || is_first {
+            let since_us = options.since_us;
+            *covered = Covered { full_at_us: began_us, since_us, ..Covered::default() };
         } else if covered.is_ahead(options) {
             // To know everything is worth more than to be a little further.
             if covered.since_us.is_none() {
@@ -210,10 +186,6 @@ impl Cursor {
         covered.listed_at_us = options.newest_us().map_or(began_us, |newest| newest.min(began_us));
         for (before_date, group) in groups {
             covered.groups.entry(before_date).or_insert(group).add(group);
-        }
-        if self.listings.len() > LISTINGS {
-            self.listings.sort_by_key(|seen| std::cmp::Reverse(seen.listed_at_us));
-            self.listings.truncate(LISTINGS);
         }
     }
 }
@@ -324,53 +296,25 @@ mod tests {
     }
 
     #[test]
-    fn jobs_with_different_globs_have_cursors_of_their_own() {
-        let all = SourceOptions::default();
-        let some = SourceOptions {
-            exclude: vec![glob::Pattern::new("**/AWSLogs/**").unwrap()],
-            ..SourceOptions::default()
-        };
-        let mut cursor = listed(&all);
-        assert!(cursor.windows(PREFIX, &some).is_none());
-        cursor.note(PREFIX, &some, now_us(), true, BTreeMap::new());
-        let cursor = Cursor::read(cursor.to_json().as_deref());
-        assert!(cursor.windows(PREFIX, &all).is_some() && cursor.windows(PREFIX, &some).is_some());
-        assert!(cursor.windows("logs/other/", &all).is_none());
-    }
-
-    #[test]
-    fn what_is_left_over_is_for_those_who_read_there() {
-        let options = SourceOptions::default();
-        let (x, y) = (["x/".to_owned()], ["y/".to_owned()]);
+    fn what_is_left_over_stays_until_its_time_is_wanted() {
         let mut cursor = Cursor::default();
-        cursor.leave_over(&[object("y/o")], &y, &options);
-        assert!(cursor.take_left_over(&x, &options).is_empty());
-        cursor.leave_over(&[object("x/o")], &x, &options);
+        let old = LogObject { modified: Some(UNIX_EPOCH + Duration::from_secs(1)), ..object("logs/old") };
+        cursor.leave_over(&[old]);
+        assert!(cursor.take_left_over(&since(2 * SECOND)).is_empty());
         let mut cursor = Cursor::read(cursor.to_json().as_deref());
-        let taken = cursor.take_left_over(&y, &options);
-        assert_eq!(taken.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), ["y/o"]);
-        assert_eq!(cursor.left_over.len(), 1);
+        assert_eq!(cursor.take_left_over(&SourceOptions::default()).len(), 1);
+        assert!(cursor.left_over.is_empty());
     }
 
     #[test]
     fn too_many_left_over_mean_that_everything_is_listed_again() {
         let options = SourceOptions::default();
-        let prefixes = [PREFIX.to_owned()];
         let mut cursor = listed(&options);
-        cursor.leave_over(&vec![object("logs/o"); LEFT_OVER], &prefixes, &options);
+        cursor.leave_over(&vec![object("logs/o"); LEFT_OVER]);
         assert!(cursor.windows(PREFIX, &options).is_some());
-        let left = cursor.take_left_over(&prefixes, &options);
+        let left = cursor.take_left_over(&options);
         assert_eq!(left.len(), LEFT_OVER);
-        cursor.leave_over(&vec![object("logs/o"); LEFT_OVER + 1], &prefixes, &options);
+        cursor.leave_over(&vec![object("logs/o"); LEFT_OVER + 1]);
         assert!(cursor.windows(PREFIX, &options).is_none() && cursor.left_over.is_empty());
-    }
-
-    #[test]
-    fn what_an_earlier_version_left_over_is_kept() {
-        let stored = br#"{"prefixes":{"logs/":{"listed_at_us":1,"full_at_us":1,"selection":"","groups":{}}},
-            "left_over":[{"key":"logs/o","etag":"e1","size":1,"modified_s":null}]}"#;
-        let mut cursor = Cursor::read(Some(&stored[..]));
-        assert!(cursor.listings.is_empty());
-        assert_eq!(cursor.take_left_over(&[PREFIX.to_owned()], &SourceOptions::default()).len(), 1);
     }
 }

@@ -55,9 +55,7 @@ pub struct Listing {
     options: SourceOptions,
     cursor: Cursor,
     began_us: i64,
-    /// What is listed; none of them begins with another.
-    prefixes: Vec<String>,
-    /// Prefixes still to be listed.
+    /// Prefixes still to be listed; none of them begins with another.
     pending: Vec<String>,
     current: Option<Current>,
     ready: std::vec::IntoIter<Found>,
@@ -113,7 +111,7 @@ impl Listing {
         // A prefix that another covers is listed with it.
         prefixes.dedup_by(|later, earlier| later.starts_with(earlier.as_str()));
         let mut cursor = Cursor::read(stored);
-        let left_over = cursor.take_left_over(&prefixes, options);
+        let left_over = cursor.take_left_over(options);
         let (left_over, changed): (Vec<_>, Vec<_>) =
             left_over.into_iter().partition(|object| object.etag.is_some());
         let again = left_over.iter().map(|object| (object.key.clone(), object.etag.clone())).collect();
@@ -123,8 +121,7 @@ impl Listing {
             options: options.clone(),
             cursor,
             began_us: now_us(),
-            pending: prefixes.iter().rev().cloned().collect(),
-            prefixes,
+            pending: prefixes.into_iter().rev().collect(),
             current: None,
             ready: ready.into_iter(),
             changed: changed.into_iter().map(|object| object.key).collect(),
@@ -222,7 +219,7 @@ impl Listing {
             return None;
         }
         let mut cursor = self.cursor.clone();
-        cursor.leave_over(left_over, &self.prefixes, &self.options);
+        cursor.leave_over(left_over);
         cursor.to_json()
     }
 }
