@@ -3,16 +3,21 @@
 //! Equal shares for all that can spill sound fairer, but leave each of the many small sorts of a detection too little
 //! even to begin. Operators that repartition are not refused: they hold what is on its way from one operator to the
 //! next, which is little, and in DataFusion 55 one that is refused spills and can wait for ever for what it has spilled
-//! (apache/datafusion issue 24883).
+//! (apache/datafusion issue 24883). Nor is the merge of sorted streams, which holds a batch or two of each and cannot spill:
+//! the sorts behind it would take all there is and leave it nothing to end with. Nor is a sort that holds nothing yet, or
+//! has next to nothing to merge its rows with: it could not spill, and what stands in its way is other sorts, which are
+//! not asked to.
 //!
 //! What operators say they hold is an upper bound, and can be a hundred times too much: batches that are slices of one
 //! array each count all of it. So nobody is refused for that sum alone while the process really holds little.
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use datafusion::common::resources_datafusion_err;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{
     GreedyMemoryPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, TrackConsumersPool,
@@ -22,7 +27,19 @@ use datafusion::execution::memory_pool::{
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
 /// How the operators that are not refused begin their names.
-const NOT_REFUSED: &str = "RepartitionExec";
+const NOT_REFUSED: [&str; 2] = ["RepartitionExec", "SortPreservingMergeExec"];
+
+/// How the sorts begin the names of what they hold: rows, and room to merge them.
+const SORT: &str = "ExternalSorter";
+
+/// What a sort sets aside for merging its rows, and may have again when it comes to that: DataFusion's own measure.
+const MERGE_BYTES: usize = 10 << 20;
+
+/// Whether it is for rows that are to be sorted, which can be spilled, and not for merging them.
+fn is_sort(reservation: &MemoryReservation) -> bool {
+    let consumer = reservation.consumer();
+    consumer.can_spill() && consumer.name().starts_with(SORT)
+}
 
 /// A pool of so many bytes.
 #[derive(Debug)]
@@ -30,6 +47,9 @@ pub(super) struct Pool {
     inner: TrackConsumersPool<GreedyMemoryPool>,
     /// What the process may hold before the sum of what operators say counts.
     little: usize,
+    limit: usize,
+    /// What the sorts hold of rows that they have yet to merge.
+    sorted: AtomicUsize,
     /// When memory was last given back to the system.
     given_back: Mutex<Option<Instant>>,
 }
@@ -42,7 +62,15 @@ impl Pool {
         // Operators mostly ask after they took: the rest is for the one that asks before.
         let little = bytes / 4 * 3;
         let inner = TrackConsumersPool::new(GreedyMemoryPool::new(bytes), NAMED_CONSUMERS);
-        Self { inner, little, given_back: Mutex::new(None) }
+        Self { inner, little, limit: bytes, sorted: AtomicUsize::new(0), given_back: Mutex::new(None) }
+    }
+
+    /// Keeps the sum of what the sorts hold.
+    fn note(&self, reservation: &MemoryReservation, change: impl Fn(usize) -> usize) {
+        if is_sort(reservation) {
+            let _ =
+                self.sorted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |sorted| Some(change(sorted)));
+        }
     }
 
     fn is_little_held(&self) -> bool {
@@ -121,21 +149,34 @@ impl MemoryPool for Pool {
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
         self.inner.grow(reservation, additional);
+        self.note(reservation, |sorted| sorted + additional);
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         self.inner.shrink(reservation, shrink);
+        self.note(reservation, |sorted| sorted.saturating_sub(shrink));
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        if reservation.consumer().name().starts_with(NOT_REFUSED) {
-            self.inner.grow(reservation, additional);
+        let name = reservation.consumer().name();
+        let least = if reservation.consumer().can_spill() { 0 } else { MERGE_BYTES };
+        let is_least = name.starts_with(SORT) && reservation.size() <= least;
+        if is_least || NOT_REFUSED.iter().any(|operator| name.starts_with(operator)) {
+            self.grow(reservation, additional);
             return Ok(());
         }
-        let granted = self.inner.try_grow(reservation, additional);
+        // Merging rows takes as much again as they do, and a sort that is merging cannot give anything back.
+        let with_merging = || self.inner.reserved() + self.sorted.load(Ordering::Relaxed) + 2 * additional;
+        let granted = match is_sort(reservation) && with_merging() > self.limit {
+            true => Err(resources_datafusion_err!("{name} has to spill what it holds")),
+            false => self.inner.try_grow(reservation, additional),
+        };
         if granted.is_err() && self.is_little_held() {
-            self.inner.grow(reservation, additional);
+            self.grow(reservation, additional);
             return Ok(());
+        }
+        if granted.is_ok() {
+            self.note(reservation, |sorted| sorted + additional);
         }
         granted
     }

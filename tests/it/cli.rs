@@ -765,7 +765,6 @@ fn what_needs_more_memory_spills_to_disk_or_says_so() {
 }
 
 #[test]
-#[ignore = "known defect: two sorts side by side take each other's memory, and one fails where it could spill"]
 fn sorts_spill_with_two_threads_too() {
     let sql = "SELECT a.request_uri || b.request_id AS x FROM requests a CROSS JOIN requests b ORDER BY x";
     let args = ["query", sql, "--max-memory", "40MB", "--threads", "2", "--format", "csv", "--lake", lake()];
