@@ -28,9 +28,9 @@ struct Shard {
 }
 
 impl Duplicates {
-    /// Nothing remembered yet. Of older lines, about as many as `lines` are kept beside the `lines` newest: 64 bytes
-    /// for each of `lines`. A commit batch has fewer than two million unless it is one huge object, whose duplicates
-    /// further apart are left to compaction.
+    /// Nothing remembered yet. Of older lines, about as many as `lines` are kept beside the `lines` newest: 43 bytes
+    /// for each of `lines`, where these make three quarters of a power of two. A commit batch has hardly more than two
+    /// million unless it is one huge object; duplicates that are further apart are left to compaction.
     pub fn new(lines: usize) -> Self {
         let seed = RandomState::new().hash_one(0u8);
         Self {
@@ -115,8 +115,8 @@ impl Hashes {
 
     /// Whether `hash` is new; then it is in the set.
     fn insert(&mut self, hash: u128) -> bool {
-        // At most half full, so that the way to a free place is short.
-        if self.used * 2 >= self.places.len() {
+        // At most three quarters full: then the way to a free place is short yet.
+        if self.used * 4 >= self.places.len() * 3 {
             let mut places = vec![0; (self.places.len() * 2).max(64)];
             for hash in self.places.iter().filter(|hash| **hash != 0) {
                 let at = Self::place(&places, *hash);

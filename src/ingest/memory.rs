@@ -12,12 +12,13 @@ pub const DEFAULT_MEMORY: u64 = 600 * MIB;
 /// The least limit that one thread can keep to.
 pub const LEAST_MEMORY: u64 = 256 * MIB;
 
-/// The program, its libraries, and what the allocator keeps.
-const BASE: u64 = 140 * MIB;
+/// The program, its libraries, and what the allocator keeps: most of it after some GB.
+const BASE: u64 = 200 * MIB;
 
-/// Lines remembered to find duplicates: 64 bytes each.
-const LINES: u64 = 2 << 20;
-const LINE_BYTES: u64 = 64;
+/// Lines remembered to find duplicates. So many fill three quarters of a power of two of places; as many older ones are
+/// remembered beside them.
+const LINES: u64 = 3 << 19;
+const LINE_BYTES: u64 = 43;
 
 /// What a thread holds beside the row group that it encodes.
 const THREAD: u64 = 16 * MIB;

@@ -19,6 +19,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
 
 use super::delta::{Referenced, loaded, log_entry, referenced};
+use super::open::inside;
 use super::parts::HASH_TAG;
 use super::{Files, Lake, Status, Table, TableName, TableStatus, Vacuumed};
 use super::{store_error, task_error};
@@ -267,7 +268,7 @@ impl Lake {
             let path = file.path().into_owned();
             Described {
                 table: table.to_owned(),
-                object: ObjectPath::parse(format!("{table}/{path}")).ok(),
+                object: inside(table, &path),
                 path,
                 bytes: u64::try_from(file.size()).unwrap_or(0),
                 rows: file.num_records().map(|rows| rows as u64),

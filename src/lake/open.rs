@@ -217,9 +217,7 @@ impl Lake {
 pub(super) fn check_paths(table: &str, state: &DeltaTableState) -> Result<()> {
     for file in state.log_data().iter() {
         let path = file.path();
-        // A colon could end the scheme of a URL, in which a backslash is a slash and blanks around it are nothing.
-        let is_odd = path.contains([':', '\\']) || path.trim() != path;
-        if is_odd || ObjectPath::parse(format!("{table}/{path}")).is_err() {
+        if inside(table, &path).is_none() {
             return Err(Error::new(ErrorKind::Lake, "the path of a Parquet file leads out of the lake")
                 .with_context("table", table)
                 .with_context("path", path.into_owned())
@@ -227,6 +225,13 @@ pub(super) fn check_paths(table: &str, state: &DeltaTableState) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where the file of a table is; `None` when some reader of the path could find that it leads out of the table's folder.
+pub(super) fn inside(table: &str, path: &str) -> Option<ObjectPath> {
+    // A colon could end the scheme of a URL, in which a backslash is a slash and blanks around it are nothing.
+    let is_odd = path.contains([':', '\\']) || path.trim() != path;
+    if is_odd { None } else { ObjectPath::parse(format!("{table}/{path}")).ok() }
 }
 
 fn marker_path() -> ObjectPath {

@@ -88,10 +88,15 @@ pub fn read_small(path: &Path, text: &mut Vec<u8>) -> Result<Option<Body>> {
     Ok(append_if_small(decoded, text))
 }
 
-/// The same for an object that is in memory as it was stored; `place` names it in errors.
+/// Text in memory from this size on is parsed where it is: copied beside others it would gain nothing.
+const MOVED: usize = 256 << 10;
+
+/// The same for an object that is in memory as it was stored; `place` names it in errors. Text that is large is returned
+/// too.
 pub fn append_small(place: &str, stored: Vec<u8>, text: &mut Vec<u8>) -> Result<Option<Body>> {
     let path = Path::new(place);
     let body = match kind(&stored).map_err(|what| refused(path, what))? {
+        Kind::Text if stored.len() >= MOVED => return Ok(Some(Body::Bytes(stored))),
         Kind::Text => Body::Bytes(stored),
         compressed => decode(path, compressed, &stored[..], stored.len() as u64)?,
     };
