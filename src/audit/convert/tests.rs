@@ -1,3 +1,5 @@
+//! What answers of the S3 API become: rows of `bucket_config`.
+
 use super::super::answer::{LIST_ACCESS_POINTS, LIST_OBJECT_LAMBDA, not_listed};
 use super::*;
 use serde_json::{Value, json};
