@@ -121,7 +121,9 @@ sought AS (
     )
 ),
 met AS (
-    -- The first access of that period which is no longer than $within before the deletion.
+    -- The first access of that period which is no longer than $within before the deletion; the last one, where others
+    -- were before that. Which it is matters only to windows of deletions that lie in two periods, and those do not
+    -- where $within is a multiple of $burst.
     SELECT
         sought.*,
         accesses.object_size,
@@ -180,7 +182,7 @@ found AS (
     SELECT
         *,
         sum(object_size) OVER (PARTITION BY bucket, principal) AS bytes,
-        unnest(make_array(read_at, deleted_at)) AS at
+        unnest(make_array(read_at, deleted_at)) AS seen_at
     FROM ranked
     WHERE hot_day <= $habit_days AND deleted_at >= $since
 )
@@ -191,8 +193,8 @@ SELECT
     principal AS subject,
     count(DISTINCT found.key) AS count,
     array_concat(
-        array_slice(evidence(log_bucket, log_key, log_offset, at) FILTER (WHERE at < deleted_at), 1, 5),
-        array_slice(evidence(log_bucket, log_key, log_offset, at) FILTER (WHERE at = deleted_at), 1, 5)
+        array_slice(evidence(log_bucket, log_key, log_offset, seen_at) FILTER (WHERE seen_at < deleted_at), 1, 5),
+        array_slice(evidence(log_bucket, log_key, log_offset, seen_at) FILTER (WHERE seen_at = deleted_at), 1, 5)
     ) AS evidence,
     min(deleted_at) AS first_deletion,
     min(bytes) AS bytes,
@@ -206,12 +208,12 @@ FROM found
 JOIN access_logs AS logged
     ON logged.bucket = found.bucket
     AND logged.key = found.key
-    AND logged.time = found.at
+    AND logged.time = found.seen_at
     AND ((logged.requester IS NOT DISTINCT FROM found.requester) OR logged.remote_ip = found.remote_ip)
 WHERE logged.operation IN (
         'REST.GET.OBJECT', 'REST.COPY.OBJECT_GET', 'REST.COPY.PART_GET', 'REST.DELETE.OBJECT', 'BATCH.DELETE.OBJECT'
     )
     AND logged.error_code IS NULL
-    AND (logged.operation LIKE '%DELETE%') = (at = deleted_at)
+    AND (logged.operation LIKE '%DELETE%') = (seen_at = deleted_at)
 GROUP BY found.bucket, principal
 ORDER BY count DESC, found.bucket, subject

@@ -27,7 +27,6 @@ mod watch;
 
 use std::process::ExitCode;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
@@ -68,7 +67,6 @@ pub fn run() -> Result<ExitCode> {
         Command::Run(_) => for_ingest(None),
         _ => threads(),
     })?;
-    hush_workers();
     if matches!(
         cli.command,
         Command::Run(_)
@@ -77,17 +75,17 @@ pub fn run() -> Result<ExitCode> {
             | Command::Evidence(_)
             | Command::Query(_)
     ) {
-        expect_panics();
+        hush_engine();
     }
     match cli.command {
         Command::Ingest(args) => {
             let late = late(&args.intake.schedule);
-            let work = move |stop| block_on(ingest::run(*args, &settings, &ui, &stop));
+            let work = move |stop| block_on_until_stopped(ingest::run(*args, &settings, &ui, &stop));
             signals::supervise(ui, late, work)
         }
         Command::Run(args) => {
             let late = late(&args.intake.schedule);
-            let work = move |stop| block_on(run::run(*args, &settings, &ui, &stop));
+            let work = move |stop| block_on_until_stopped(run::run(*args, &settings, &ui, &stop));
             signals::supervise(ui, late, work)
         }
         Command::Detect(mut args) => {
@@ -136,27 +134,19 @@ fn release_memory() {
     }
 }
 
-/// Lets panics of the workers pass in silence where they are expected. With `RUST_BACKTRACE` they are heard all the same.
-fn hush_workers() {
+/// Lets panics of the engine pass in silence: they become errors, which are said in one line like any other. With
+/// `RUST_BACKTRACE` they are heard all the same.
+fn hush_engine() {
     if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
         return;
     }
     let loud = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        let is_worker = std::thread::current().name() == Some(WORKER);
-        if !(is_worker && PANICS_EXPECTED.load(Ordering::Relaxed)) {
+        if std::thread::current().name() != Some(WORKER) {
             loud(panic);
         }
     }));
 }
-
-/// From now on a panic of a worker is not worth a word: those of the engine become errors, which are said in one line
-/// like any other, and what was left behind by work that has ended or was told to stop may find its reader gone.
-fn expect_panics() {
-    PANICS_EXPECTED.store(true, Ordering::Relaxed);
-}
-
-static PANICS_EXPECTED: AtomicBool = AtomicBool::new(false);
 
 /// Name of the threads that run queries.
 const WORKER: &str = "worker";
@@ -185,9 +175,14 @@ fn start_pool(threads: usize) -> Result<()> {
 /// Runs `future` on a runtime with [`threads`] workers.
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = runtime()?;
-    let outcome = runtime.block_on(future);
-    expect_panics();
-    outcome
+    runtime.block_on(future)
+}
+
+/// As [`block_on`], for work that may be told to stop. What it leaves behind ends with the process: a runtime that is
+/// taken down waits for it, and threads of the Delta library panic when their runtime goes.
+fn block_on_until_stopped<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = std::mem::ManuallyDrop::new(runtime()?);
+    runtime.block_on(future)
 }
 
 /// As [`block_on`], but waits no longer than [`GRACE`] for workers that are still busy then: a long step of the engine

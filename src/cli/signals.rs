@@ -52,7 +52,6 @@ where
             ended = &mut end => return result_of(ended, worker),
             name = signals.next() => name,
         };
-        super::expect_panics();
         stop.request();
         ui.note(&Note::Stopping { signal: first.name });
         tokio::select! {
