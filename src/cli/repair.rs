@@ -15,7 +15,7 @@ use crate::ingest::source_id;
 use crate::lake::repair::{DamagedFile, Unfinished};
 use crate::lake::{Incomplete, Lake, Table};
 use crate::report::text;
-use crate::source::Found;
+use crate::source::{Failure, Found};
 use crate::stop::Stop;
 
 /// Log objects listed one by one.
@@ -62,15 +62,22 @@ pub(super) async fn run(mut args: RepairArgs, settings: &Settings, ui: &Ui) -> R
     if is_cut_short {
         println!("a repair was cut short: what it had forgotten is looked for in all of the source");
     }
-    let (there, lost) = match incomplete.is_empty() {
-        true => (Vec::new(), Vec::new()),
+    let Sorted { there, lost, unread } = match incomplete.is_empty() {
+        true => Sorted::default(),
         false => sort_out(incomplete, intake, settings, &reach, ui).await?,
     };
+    for failure in unread.iter().take(LISTED) {
+        println!("{}", text::escape_for_terminal(&failure.error.report()));
+    }
+    let is_gone = match unread.is_empty() {
+        true => "no longer in the source",
+        false => "not in what can be read of the source",
+    };
     for object in lost.iter().take(LISTED) {
-        println!("{} is no longer in the source; what the lake has of it stays", name(object));
+        println!("{} is {is_gone}; what the lake has of it stays", name(object));
     }
     if lost.len() > LISTED {
-        println!("and {} more are no longer in the source", text::count((lost.len() - LISTED) as u64));
+        println!("and {} more are {is_gone}", text::count((lost.len() - LISTED) as u64));
     }
     if !lost.is_empty() && !unfinished.is_empty() {
         return Err(disagreement(&unfinished));
@@ -146,14 +153,25 @@ async fn forget(lake: &mut Lake, objects: &[Incomplete], damaged: &[DamagedFile]
     Ok(())
 }
 
-/// Of these log objects, those that the source has, and those that it has not.
+/// Log objects that are to be read again.
+#[derive(Default)]
+struct Sorted {
+    /// The source has them.
+    there: Vec<Incomplete>,
+    /// It has not.
+    lost: Vec<Incomplete>,
+    /// Parts of the source that cannot be seen: what is lost may be in them.
+    unread: Vec<Failure>,
+}
+
+/// Looks for these log objects in the source.
 async fn sort_out(
     incomplete: Vec<Incomplete>,
     intake: &Intake,
     settings: &Settings,
     reach: &Reach,
     ui: &Ui,
-) -> Result<(Vec<Incomplete>, Vec<Incomplete>)> {
+) -> Result<Sorted> {
     let options = intake.source.options(&intake.cloud, &settings.source, Utc::now());
     let mut sources = open_sources(&intake.sources, &options, reach, None, *ui).await?;
     let bucket = bucket_of(&intake.sources)?.map(|(bucket, _)| bucket);
@@ -164,8 +182,16 @@ async fn sort_out(
         wanted.entry(last(&object.log_key)).or_default().push(at);
     }
     let mut is_there = vec![false; incomplete.len()];
+    let mut unread = Vec::new();
     while let Some(found) = sources.next().await {
-        let Found::Object(found) = found else { continue };
+        let found = match found {
+            Found::Object(found) => found,
+            Found::Skipped(_) => continue,
+            Found::Unreadable(failure) => {
+                unread.push(failure);
+                continue;
+            }
+        };
         for at in wanted.get(&last(&found.key)).into_iter().flatten() {
             let object = &incomplete[*at];
             is_there[*at] |= match (&bucket, &object.log_bucket) {
@@ -177,7 +203,7 @@ async fn sort_out(
     let (there, lost): (Vec<_>, Vec<_>) =
         incomplete.into_iter().zip(is_there).partition(|(_, is_there)| *is_there);
     let objects = |sorted: Vec<(Incomplete, bool)>| sorted.into_iter().map(|(object, _)| object).collect();
-    Ok((objects(there), objects(lost)))
+    Ok(Sorted { there: objects(there), lost: objects(lost), unread })
 }
 
 /// Whether `key` is `end`, or ends in it at a `/`.

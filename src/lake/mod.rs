@@ -262,11 +262,12 @@ pub struct Vacuumed {
 /// system or the store refused, [`ErrorKind::Lake`] otherwise (a missing file of a lake is damage).
 #[cold]
 fn store_error(what: &str, path: impl AsRef<Path>, source: impl StdError + Send + Sync + 'static) -> Error {
-    let io = io_kind(&source).filter(|kind| *kind != std::io::ErrorKind::NotFound);
+    let said = io_kind(&source).or_else(|| said_in_words(&source.to_string()));
+    let io = said.filter(|kind| *kind != std::io::ErrorKind::NotFound);
     let (kind, hint) = match (io, refusal(&source)) {
         (Some(io), _) => (ErrorKind::Io, io_hint(io)),
         // An error of the file system that is no refusal: something is missing.
-        (None, _) if io_kind(&source).is_some() => (ErrorKind::Lake, None),
+        (None, _) if said.is_some() => (ErrorKind::Lake, None),
         (None, Some(hint)) => (ErrorKind::Io, Some(hint)),
         (None, None) => (ErrorKind::Lake, None),
     };
@@ -274,6 +275,12 @@ fn store_error(what: &str, path: impl AsRef<Path>, source: impl StdError + Send 
         .with_context("path", path.as_ref().display().to_string())
         .with_source(source);
     hint.into_iter().fold(error, Error::with_hint)
+}
+
+/// What the operating system said, of an error that has it in its words only, as those of deltalake's kernel do.
+fn said_in_words(words: &str) -> Option<std::io::ErrorKind> {
+    let (number, _) = words.rsplit_once("(os error ")?.1.split_once(')')?;
+    Some(std::io::Error::from_raw_os_error(number.parse().ok()?).kind())
 }
 
 /// The way out of a refusal of the store, anywhere in a chain of causes.
@@ -304,4 +311,21 @@ fn refusal(error: &(dyn StdError + 'static)) -> Option<&'static str> {
 #[cold]
 fn task_error(source: tokio::task::JoinError) -> Error {
     Error::new(ErrorKind::Internal, "a background task of the lake was cut short").with_source(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_no_damage() {
+        let kind_of = |words: &str| {
+            let error = deltalake::DeltaTableError::Generic(words.to_owned());
+            store_error("read the Delta log", "x", error).kind()
+        };
+        assert_eq!(kind_of("Unable to open file /l/0.json: Permission denied (os error 13)"), ErrorKind::Io);
+        assert_eq!(kind_of("Unable to open file /l/0.json: Input/output error (os error 5)"), ErrorKind::Io);
+        assert_eq!(kind_of("Object at /l/0.json not found: No such file (os error 2)"), ErrorKind::Lake);
+        assert_eq!(kind_of("EOF while parsing a value (os error x) at line 1"), ErrorKind::Lake);
+    }
 }

@@ -1,6 +1,7 @@
 //! Local sources: files, folders (recursive), globs, standard input.
 
 use std::collections::{HashSet, VecDeque};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -47,15 +48,26 @@ impl Files {
                 if std::mem::replace(&mut stdin_taken, true) {
                     return Err(Error::usage("standard input (-) is named twice"));
                 }
-                let file = decode::spool(std::io::stdin().lock())?;
+                let file = decode::spool(io::stdin().lock())?;
                 roots.push(Root::File { path: file.path().to_owned(), key: "-".to_owned() });
                 spools.push(file);
                 continue;
             }
             let path = Path::new(word);
-            if path.symlink_metadata().is_ok() {
-                roots.push(root(path, &mut spools)?);
-                continue;
+            match path.symlink_metadata() {
+                Ok(_) => {
+                    roots.push(root(path, &mut spools)?);
+                    continue;
+                }
+                // That there is no such path, or none can be: it may be a glob.
+                Err(e)
+                    if matches!(
+                        e.kind(),
+                        io::ErrorKind::NotFound
+                            | io::ErrorKind::NotADirectory
+                            | io::ErrorKind::InvalidFilename
+                    ) => {}
+                Err(e) => return Err(Error::io("read source", path, e)),
             }
             let before = roots.len();
             let matches = glob::glob(word).map_err(|e| {
@@ -63,7 +75,7 @@ impl Files {
             })?;
             for path in matches {
                 let path = path.map_err(|e| {
-                    Error::io("list", e.path(), std::io::Error::new(e.error().kind(), e.to_string()))
+                    Error::io("list", e.path(), io::Error::new(e.error().kind(), e.to_string()))
                 })?;
                 roots.push(matched(&path));
             }
@@ -236,11 +248,11 @@ fn skipped(path: &Path, reason: &'static str) -> Found {
 }
 
 /// A file that the operating system does not let us read.
-pub(crate) fn unreadable(path: &Path, source: std::io::Error) -> Failure {
+pub(crate) fn unreadable(path: &Path, source: io::Error) -> Failure {
     let class = match source.kind() {
-        std::io::ErrorKind::NotFound => FailureClass::Vanished,
-        std::io::ErrorKind::PermissionDenied => FailureClass::AccessDenied,
-        std::io::ErrorKind::UnexpectedEof => FailureClass::Truncated,
+        io::ErrorKind::NotFound => FailureClass::Vanished,
+        io::ErrorKind::PermissionDenied => FailureClass::AccessDenied,
+        io::ErrorKind::UnexpectedEof => FailureClass::Truncated,
         _ => FailureClass::Refused,
     };
     Failure::new(path.display().to_string(), class, Error::io("read log object", path, source))

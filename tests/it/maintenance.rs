@@ -588,6 +588,28 @@ fn a_repair_drops_no_file_that_it_could_not_read() {
     }
 }
 
+/// What may be in a part of the source that cannot be listed is not called gone.
+#[test]
+fn a_repair_says_which_part_of_the_source_it_cannot_see() {
+    let ground = Ground::of_three();
+    let file = ground.part_files("access_logs").remove(0);
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let logs = PathBuf::from(ground.path("logs"));
+    fs::remove_dir_all(&logs).unwrap();
+    fs::create_dir(&logs).unwrap();
+    std::os::unix::fs::symlink(logs.join("loop"), logs.join("loop")).unwrap();
+    let (code, text) = ground.repaired();
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("levels of symbolic links"), "{text}");
+    assert!(text.contains("is not in what can be read of the source"), "{text}");
+    assert!(!text.contains("no longer"), "{text}");
+    let (code, text) =
+        said(&run(&["ingest", logs.join("loop/x").to_str().unwrap(), "--lake", &ground.lake()]));
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("levels of symbolic links") && !text.contains("no such file"), "{text}");
+}
+
 /// Where the source cannot give back what is lost, a backup still can: the lake stays as it is.
 #[test]
 fn what_the_source_lacks_is_left_for_a_backup() {
