@@ -76,7 +76,12 @@ impl Folder {
 
     /// The folder, made where it is missing.
     pub(super) async fn claim(root: &Path) -> Result<Folder> {
-        tokio::fs::create_dir_all(root).await.map_err(|e| Error::io("create the lake", root, e))?;
+        if let Err(refused) = tokio::fs::create_dir_all(root).await {
+            // "File exists" says nothing of why it is not seen to be a folder.
+            let unseen = tokio::fs::metadata(root).await.err();
+            let unseen = unseen.filter(|e| e.kind() != std::io::ErrorKind::NotFound);
+            return Err(Error::io("create the lake", root, unseen.unwrap_or(refused)));
+        }
         Folder::at(root).await
     }
 
