@@ -67,7 +67,7 @@ pub(super) async fn run(mut args: RepairArgs, settings: &Settings, ui: &Ui) -> R
         false => sort_out(incomplete, intake, settings, &reach, ui).await?,
     };
     for failure in unread.iter().take(LISTED) {
-        println!("{}", text::escape_for_terminal(&failure.error.report()));
+        println!("{}", failure.error.report());
     }
     let is_gone = match unread.is_empty() {
         true => "no longer in the source",

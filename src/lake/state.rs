@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 const TAKEN: [&str; 2] = ["intents", "side"];
 
 impl Lake {
-    /// Keeps `content` under a name such as `cursors/<source_id>.json`, in place of what was there.
+    /// Keeps `content` under a name such as `cursors/<source_id>-<job>.json`, in place of what was there.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when the name is unfit, [`ErrorKind::Io`] when the operating system or the store

@@ -320,19 +320,16 @@ impl Flaw {
 
 fn check_file(name: &str, path: &Path, file: &Described) -> Result<u64, Flaw> {
     let lost = |what: String| Err(Flaw::Lost(format!("{name} {what}.")));
-    // All of it is read before anything is made of it: what fails after that is no failure to read.
-    let read = std::fs::metadata(path).and_then(|found| match found.len() == file.bytes {
-        true => Ok((found.len(), hash_of(path)?)),
-        false => Ok((found.len(), String::new())),
-    });
-    let (bytes, hash) = match read {
-        Ok(read) => read,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return lost("is missing".to_owned()),
-        Err(e) => return Err(Flaw::Unread(format!("{name} cannot be read: {e}."))),
+    let refused = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::NotFound => Flaw::Lost(format!("{name} is missing.")),
+        _ => Flaw::Unread(format!("{name} cannot be read: {e}.")),
     };
+    let bytes = std::fs::metadata(path).map_err(refused)?.len();
     if bytes != file.bytes {
         return lost(format!("has {bytes} bytes and should have {}", file.bytes));
     }
+    // All of it is read before anything is made of it: what fails after that is no failure to read.
+    let hash = hash_of(path).map_err(refused)?;
     // A flipped bit in text or in a number is still text and a number: only the hash tells.
     if file.hash.as_ref().is_some_and(|written| *written != hash) {
         return lost("is damaged: its bytes are not those that were written".to_owned());

@@ -45,8 +45,6 @@ fn is_sort(reservation: &MemoryReservation) -> bool {
 #[derive(Debug)]
 pub(super) struct Pool {
     inner: TrackConsumersPool<GreedyMemoryPool>,
-    /// What the process may hold before the sum of what operators say counts.
-    little: usize,
     limit: usize,
     /// What the sorts hold of rows that they have yet to merge.
     sorted: AtomicUsize,
@@ -59,10 +57,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 impl Pool {
     pub(super) fn new(bytes: usize) -> Self {
-        // Operators mostly ask after they took: the rest is for the one that asks before.
-        let little = bytes / 4 * 3;
         let inner = TrackConsumersPool::new(GreedyMemoryPool::new(bytes), NAMED_CONSUMERS);
-        Self { inner, little, limit: bytes, sorted: AtomicUsize::new(0), given_back: Mutex::new(None) }
+        Self { inner, limit: bytes, sorted: AtomicUsize::new(0), given_back: Mutex::new(None) }
     }
 
     /// Keeps the sum of what the sorts hold.
@@ -73,8 +69,11 @@ impl Pool {
         }
     }
 
+    /// Whether the process holds so little that the sum of what operators say does not count.
     fn is_little_held(&self) -> bool {
-        let is_little = || resident_bytes().is_some_and(|bytes| bytes <= self.little);
+        // Operators mostly ask after they took: the rest is for the one that asks before.
+        let little = self.limit / 4 * 3;
+        let is_little = || resident_bytes().is_some_and(|bytes| bytes <= little);
         if is_little() {
             return true;
         }

@@ -59,14 +59,8 @@ impl Files {
                     roots.push(root(path, &mut spools)?);
                     continue;
                 }
-                // That there is no such path, or none can be: it may be a glob.
-                Err(e)
-                    if matches!(
-                        e.kind(),
-                        io::ErrorKind::NotFound
-                            | io::ErrorKind::NotADirectory
-                            | io::ErrorKind::InvalidFilename
-                    ) => {}
+                // It may be a glob.
+                Err(e) if is_absence(e.kind()) => {}
                 Err(e) => return Err(Error::io("read source", path, e)),
             }
             let before = roots.len();
@@ -93,6 +87,11 @@ impl Files {
         }
         Ok(Self { pending: roots.into_iter(), walk: None, options: options.clone(), _spools: spools })
     }
+}
+
+/// Whether it says that there is no such path, and not that it cannot be seen.
+fn is_absence(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename)
 }
 
 fn root(path: &Path, spools: &mut Vec<tempfile::NamedTempFile>) -> Result<Root> {
