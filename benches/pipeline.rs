@@ -100,12 +100,13 @@ fn parse(text: &[u8]) -> usize {
 
 /// The batches of one chunk, as the ingest makes them.
 fn batch(chunk: &[u8]) -> Vec<RecordBatch> {
-    let mut batcher = ok(Batcher::new(chunk));
-    let from = batcher.provenance(Some("amzn-s3-demo-logs"), "logs/bench", 0, 0);
+    let mut batcher = Batcher::new();
+    let mut rows = ok(batcher.chunk(chunk, split_lines(chunk).count()));
+    let from = rows.provenance(Some("amzn-s3-demo-logs"), "logs/bench", 0, 0);
     let mut record = Record::default();
     for line in split_lines(chunk) {
         if parse_line(line.text, &mut record).is_ok() {
-            batcher.push(&mut record, &line, &from);
+            rows.push(&mut record, &line, &from);
         }
     }
     ok(batcher.finish()).into_iter().map(|dated| dated.batch).collect()

@@ -43,9 +43,10 @@ pub fn parse_line(data: &[u8]) {
 
 /// The line that the row of `record` prints; `line` is the whole of `chunk`.
 fn line_of_row(chunk: &[u8], line: &Line<'_>, record: &mut Record<'_>) -> Vec<u8> {
-    let mut batcher = Batcher::new(chunk).expect("the chunk is small");
-    let from = batcher.provenance(None, "fuzz", 0, 0);
-    batcher.push(record, line, &from);
+    let mut batcher = Batcher::new();
+    let mut rows = batcher.chunk(chunk, 1).expect("the chunk is small");
+    let from = rows.provenance(None, "fuzz", 0, 0);
+    rows.push(record, line, &from);
     let batches = batcher.finish().expect("columns fit the schema");
     let [dated] = &batches[..] else { panic!("one record makes one batch") };
     LineReader::new(&dated.batch).expect("all columns are there").line(0).expect("a row prints its line")

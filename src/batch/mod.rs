@@ -1,14 +1,15 @@
 //! Records to Arrow batches.
 //!
-//! [`Batcher`] takes the records of one chunk and gives one [`DateBatch`] per event date. Text columns are dictionaries
-//! where texts repeat and plain where they do not; UTF-8 is checked once for the whole chunk and line by line only when
-//! that fails.
+//! [`Batcher`] takes the records of some chunks and gives a [`DateBatch`] for each event date and bucket, so that whoever
+//! sorts them moves runs of rows and not rows. Text columns are dictionaries where texts repeat and plain where they do
+//! not; UTF-8 is checked once for a whole chunk and line by line only when that fails.
 //! It does not read lines (`parse`) and does not know files.
 
 mod rows;
 pub mod schema;
 mod text;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -23,14 +24,19 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::lines::Line;
 use crate::record::{Field, FieldType, Quirk, Record, value};
 pub use rows::LineReader;
-use schema::repeats;
+use schema::{lingers, repeats};
 use text::{Texts, Words};
 
 /// How many fields are text that repeats, and how many text that does not.
 const fn count_text(is_repeating: bool) -> usize {
+    count_text_until(Field::COUNT, is_repeating)
+}
+
+/// How many of the first `fields` are.
+const fn count_text_until(fields: usize, is_repeating: bool) -> usize {
     let mut n = 0;
     let mut i = 0;
-    while i < Field::COUNT {
+    while i < fields {
         let field = Field::ALL[i];
         n += (matches!(field.field_type(), FieldType::Text) && repeats(field) == is_repeating) as usize;
         i += 1;
@@ -40,6 +46,7 @@ const fn count_text(is_repeating: bool) -> usize {
 
 /// Columns of repeating text: those of fields, then quirks, log bucket and log key.
 const WORD_COLUMNS: usize = count_text(true) + 3;
+const BUCKET_WORDS: usize = count_text_until(Field::Bucket as usize, true);
 const QUIRK_WORDS: usize = WORD_COLUMNS - 3;
 const LOG_BUCKET_WORDS: usize = WORD_COLUMNS - 2;
 const LOG_KEY_WORDS: usize = WORD_COLUMNS - 1;
@@ -49,7 +56,14 @@ const PLAIN_COLUMNS: usize = count_text(false) + 2;
 const KEY_LOGGED_TEXTS: usize = PLAIN_COLUMNS - 2;
 const EXTRA_TEXTS: usize = PLAIN_COLUMNS - 1;
 
-/// Rows of one event date.
+/// Groups of rows by date and bucket that a batcher may have. Beyond them a date's rows share one group: each costs some
+/// kilobytes.
+const GROUPS: usize = 8;
+
+/// Stands for the number of a bucket that is not there.
+const NO_BUCKET: u32 = u32::MAX;
+
+/// Rows of one event date; mostly of one bucket.
 #[derive(Debug, Clone)]
 pub struct DateBatch {
     /// Days since the epoch, UTC; `None` for records without a time.
@@ -70,43 +84,88 @@ pub struct Provenance {
     base: u64,
 }
 
-/// Turns the records of one chunk into batches.
+/// Turns records into batches, chunk after chunk. Texts that repeat are kept once for all chunks.
 #[derive(Debug)]
-pub struct Batcher<'c> {
-    chunk: &'c [u8],
-    chunk_is_utf8: bool,
-    chunk_has_controls: bool,
+pub struct Batcher {
     /// Numbers of their words.
     quirk_names: HashMap<u32, u32>,
     words: Box<[Words; WORD_COLUMNS]>,
-    dates: Vec<(Option<i32>, Columns)>,
+    groups: Vec<Group>,
     current: usize,
-    capacity: usize,
+    /// Bytes of the chunks.
+    bytes: usize,
 }
 
-impl<'c> Batcher<'c> {
-    /// A batcher for the lines of `chunk`, which must be smaller than 512 MiB.
-    pub fn new(chunk: &'c [u8]) -> Result<Self> {
+/// The rows of a chunk in the making.
+#[derive(Debug)]
+pub struct Rows<'b, 'c> {
+    batcher: &'b mut Batcher,
+    chunk: &'c [u8],
+    chunk_is_utf8: bool,
+    chunk_has_controls: bool,
+    /// Lines expected.
+    lines: usize,
+}
+
+/// Rows of one date.
+#[derive(Debug)]
+struct Group {
+    date: Option<i32>,
+    /// Number of their bucket; `None` for rows of all buckets that have no group of their own.
+    bucket: Option<u32>,
+    columns: Columns,
+}
+
+impl Default for Batcher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Batcher {
+    /// Without rows yet.
+    pub fn new() -> Self {
+        let words = SIZES.with_borrow(|sizes| sizes.words.map(|(words, bytes)| Words::with_capacity(words, bytes)));
+        Self { quirk_names: HashMap::new(), words: Box::new(words), groups: Vec::new(), current: 0, bytes: 0 }
+    }
+
+    /// Goes on with about so many `lines` of `chunk`. All chunks together must be smaller than 512 MiB.
+    pub fn chunk<'b, 'c>(&'b mut self, chunk: &'c [u8], lines: usize) -> Result<Rows<'b, 'c>> {
         // Bytes that are not UTF-8 become up to three times as many, and columns end below 2 GiB.
-        if chunk.len() > i32::MAX as usize / 4 {
+        self.bytes += chunk.len();
+        if self.bytes > i32::MAX as usize / 4 {
             return Err(Error::new(ErrorKind::Internal, "a chunk of 512 MiB or more"));
         }
-        // A newline is the only control byte that plain chunks have.
-        let chunk_has_controls = has_controls(chunk);
-        let chunk_is_utf8 = simdutf8::basic::from_utf8(chunk).is_ok();
-        let capacity = chunk.len() / 400 + 8;
-        Ok(Self {
+        Ok(Rows {
+            // A newline is the only control byte that plain chunks have.
+            chunk_has_controls: has_controls(chunk),
+            chunk_is_utf8: simdutf8::basic::from_utf8(chunk).is_ok(),
+            batcher: self,
             chunk,
-            chunk_is_utf8,
-            chunk_has_controls,
-            quirk_names: HashMap::new(),
-            words: Box::new(std::array::from_fn(|_| Words::new())),
-            dates: Vec::new(),
-            current: 0,
-            capacity,
+            lines,
         })
     }
 
+    /// Bytes of the chunks so far.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The batches, in the order their dates and buckets were met.
+    pub fn finish(self) -> Result<Vec<DateBatch>> {
+        SIZES.with_borrow_mut(|sizes| {
+            sizes.words = self.words.each_ref().map(Words::size);
+            sizes.groups.clear();
+            let named = self.groups.iter().filter_map(|group| Some((group.bucket?, &group.columns)));
+            sizes.groups.extend(named.map(|(bucket, columns)| (self.words[BUCKET_WORDS].text(bucket), columns.size())));
+        });
+        let words: Vec<ArrayRef> =
+            self.words.into_iter().map(|words| Arc::new(words.finish()) as ArrayRef).collect();
+        self.groups.into_iter().map(|group| group.columns.finish(group.date, &words)).collect()
+    }
+}
+
+impl Rows<'_, '_> {
     /// Declares the log object of the lines pushed next. `chunk_at` is where its bytes begin in the chunk,
     /// `offset` where those bytes begin in the decompressed object.
     pub fn provenance(
@@ -117,8 +176,8 @@ impl<'c> Batcher<'c> {
         offset: u64,
     ) -> Provenance {
         Provenance {
-            log_bucket: bucket.map(|b| self.words[LOG_BUCKET_WORDS].add(b)),
-            log_key: self.words[LOG_KEY_WORDS].add(key),
+            log_bucket: bucket.map(|b| self.batcher.words[LOG_BUCKET_WORDS].add(b)),
+            log_key: self.batcher.words[LOG_KEY_WORDS].add(key),
             base: offset.wrapping_sub(chunk_at as u64),
         }
     }
@@ -138,14 +197,18 @@ impl<'c> Batcher<'c> {
             record.quirks.insert(Quirk::NoFinalLf);
         }
         let date = record.time.map(|t| t.div_euclid(86_400) as i32);
-        if self.dates.get(self.current).is_none_or(|(d, _)| *d != date) {
-            self.switch_to(date);
+        let Self { batcher, chunk, .. } = self;
+        let bucket = record.get(Field::Bucket).map(|text| batcher.words[BUCKET_WORDS].of(chunk, text, utf8, true));
+        let wanted = (date, Some(bucket.unwrap_or(NO_BUCKET)));
+        if batcher.groups.get(batcher.current).is_none_or(|group| (group.date, group.bucket) != wanted) {
+            batcher.switch_to(wanted, self.lines);
         }
+        let Batcher { words: all_words, quirk_names, groups, current, .. } = &mut **batcher;
         let quirks = (!record.quirks.is_empty()).then(|| {
-            let words = &mut self.words[QUIRK_WORDS];
-            *self.quirk_names.entry(record.quirks.bits()).or_insert_with(|| words.add(&record.quirks.names()))
+            let words = &mut all_words[QUIRK_WORDS];
+            *quirk_names.entry(record.quirks.bits()).or_insert_with(|| words.add(&record.quirks.names()))
         });
-        let columns = &mut self.dates[self.current].1;
+        let columns = &mut groups[*current].columns;
         let mut present = 0;
         let mut is_decoded = false;
         let (mut words, mut texts) = (0, 0);
@@ -153,10 +216,10 @@ impl<'c> Batcher<'c> {
             let text = record.get(field);
             present |= u64::from(text.is_some()) << field as usize;
             if repeats(field) {
-                let number = text.map(|text| match utf8 {
-                    true => self.words[words].number(self.chunk, text),
-                    false => self.words[words].add(&String::from_utf8_lossy(text)),
-                });
+                let number = match field {
+                    Field::Bucket => bucket,
+                    _ => text.map(|text| all_words[words].of(chunk, text, utf8, lingers(field))),
+                };
                 columns.words[words].push(number.unwrap_or(0));
                 words += 1;
                 continue;
@@ -198,25 +261,63 @@ impl<'c> Batcher<'c> {
         }
         columns.push_plain(record, line, from.base, present);
     }
+}
 
-    #[cold]
-    fn switch_to(&mut self, date: Option<i32>) {
-        self.current = match self.dates.iter().position(|(d, _)| *d == date) {
-            Some(at) => at,
-            None => {
-                // Only the first date is likely to fill the whole chunk.
-                let capacity = if self.dates.is_empty() { self.capacity } else { 4 };
-                self.dates.push((date, Columns::with_capacity(capacity)));
-                self.dates.len() - 1
-            }
-        };
+impl Batcher {
+    /// Goes on in the group of that date and bucket; a new one is of a chunk of so many `lines`.
+    #[inline(never)]
+    fn switch_to(&mut self, wanted: (Option<i32>, Option<u32>), lines: usize) {
+        let find = |groups: &[Group], wanted| groups.iter().position(|g| (g.date, g.bucket) == wanted);
+        self.current = find(&self.groups, wanted).unwrap_or_else(|| {
+            let is_full = self.groups.len() >= GROUPS;
+            let wanted = if is_full { (wanted.0, None) } else { wanted };
+            find(&self.groups, wanted).unwrap_or_else(|| {
+                let columns = Columns::with_room(&self.room(wanted.1, lines));
+                self.groups.push(Group { date: wanted.0, bucket: wanted.1, columns });
+                self.groups.len() - 1
+            })
+        });
     }
 
-    /// The batches, one per event date, in the order the dates were met.
-    pub fn finish(self) -> Result<Vec<DateBatch>> {
-        let words: Vec<ArrayRef> =
-            self.words.into_iter().map(|words| Arc::new(words.finish()) as ArrayRef).collect();
-        self.dates.into_iter().map(|(date, columns)| columns.finish(date, self.chunk, &words)).collect()
+    /// What a group of that bucket will need: an eighth more than the last one, which was probably alike.
+    fn room(&self, bucket: Option<u32>, lines: usize) -> Size {
+        let Some(bucket) = bucket else { return Size { rows: 4, texts: [0; PLAIN_COLUMNS] } };
+        let name = self.words[BUCKET_WORDS].text(bucket);
+        let last = SIZES.with_borrow(|sizes| sizes.groups.iter().find(|(n, _)| *n == name).map(|(_, size)| *size));
+        match last {
+            Some(size) => size.and_an_eighth(),
+            None if self.groups.is_empty() => Size { rows: lines, texts: [0; PLAIN_COLUMNS] },
+            None => Size { rows: lines / 8, texts: [0; PLAIN_COLUMNS] },
+        }
+    }
+}
+
+thread_local! {
+    /// Of this thread's last batches.
+    static SIZES: RefCell<Sizes> = const {
+        RefCell::new(Sizes { words: [(0, 0); WORD_COLUMNS], groups: Vec::new() })
+    };
+}
+
+/// How much there was, so that room for as much is made at once.
+struct Sizes {
+    /// Of each column of words, their number and bytes.
+    words: [(usize, usize); WORD_COLUMNS],
+    /// Of each bucket.
+    groups: Vec<(Vec<u8>, Size)>,
+}
+
+/// Rows of a group, and bytes of each of its plain text columns.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    rows: usize,
+    texts: [usize; PLAIN_COLUMNS],
+}
+
+impl Size {
+    fn and_an_eighth(self) -> Size {
+        let more = |size: usize| size + size / 8;
+        Size { rows: more(self.rows), texts: self.texts.map(more) }
     }
 }
 
@@ -227,7 +328,7 @@ fn has_controls(bytes: &[u8]) -> bool {
     bytes.chunks(4096).any(|block| block.iter().fold(false, |seen, b| seen | is_control(*b)))
 }
 
-/// The columns of one event date. Which values are there is kept by row, a bit for each column, and turned into
+/// The columns of a group. Which values are there is kept by row, a bit for each column, and turned into
 /// columns at the end: most columns have every value or none.
 #[derive(Debug)]
 struct Columns {
@@ -238,8 +339,8 @@ struct Columns {
     http_status: Vec<i16>,
     numbers: [Vec<i64>; 4],
     acl_required: Vec<bool>,
-    /// Row, and where its line is in the chunk.
-    raw_line: Vec<(usize, std::ops::Range<usize>)>,
+    /// Row, and its line.
+    raw_line: Vec<(usize, Box<[u8]>)>,
     log_offset: Vec<i64>,
     record_bytes: Vec<i64>,
     /// Bit n of a row: whether column n of the schema has a value.
@@ -248,10 +349,11 @@ struct Columns {
 }
 
 impl Columns {
-    fn with_capacity(rows: usize) -> Self {
+    fn with_room(room: &Size) -> Self {
+        let rows = room.rows;
         Self {
             words: std::array::from_fn(|_| Vec::with_capacity(rows)),
-            texts: std::array::from_fn(|_| Texts::with_capacity(rows)),
+            texts: room.texts.map(|bytes| Texts::with_capacity(rows, bytes)),
             time: Vec::with_capacity(rows),
             http_status: Vec::with_capacity(rows),
             numbers: std::array::from_fn(|_| Vec::with_capacity(rows)),
@@ -262,6 +364,10 @@ impl Columns {
             present: Vec::with_capacity(rows),
             text_bytes: 0,
         }
+    }
+
+    fn size(&self) -> Size {
+        Size { rows: self.present.len(), texts: self.texts.each_ref().map(Texts::len) }
     }
 
     /// Everything that is no text; `present` has the bits of the text columns.
@@ -287,7 +393,7 @@ impl Columns {
         self.acl_required.push(acl_required.unwrap_or(false));
         if record.quirks.is_lossy() {
             has(schema::RAW_LINE, true);
-            self.raw_line.push((self.present.len(), line.offset..line.offset + line.text.len()));
+            self.raw_line.push((self.present.len(), line.text.into()));
         }
         self.log_offset.push(base.wrapping_add(line.offset as u64) as i64);
         let bytes = line.len_with_lf();
@@ -297,7 +403,7 @@ impl Columns {
     }
 
     /// `words` are the values of the columns of words.
-    fn finish(mut self, event_date: Option<i32>, chunk: &[u8], words: &[ArrayRef]) -> Result<DateBatch> {
+    fn finish(mut self, event_date: Option<i32>, words: &[ArrayRef]) -> Result<DateBatch> {
         let schema = schema::batch_schema();
         let rows = self.present.len();
         let all = self.present.iter().fold(u64::MAX, |all, row| all & row);
@@ -345,7 +451,7 @@ impl Columns {
         columns.push(finish_texts(schema::KEY_LOGGED)?);
         columns.push(finish_words(schema::QUIRKS)?);
         columns.push(finish_texts(schema::EXTRA)?);
-        columns.push(raw_lines(rows, &self.raw_line, chunk));
+        columns.push(raw_lines(rows, &self.raw_line));
         columns.push(finish_words(schema::LOG_BUCKET)?);
         columns.push(finish_words(schema::LOG_KEY)?);
         columns.push(Arc::new(integers(self.log_offset, None)));
@@ -357,14 +463,14 @@ impl Columns {
 }
 
 /// The column `raw_line`; `lines` are in order of their rows.
-fn raw_lines(rows: usize, lines: &[(usize, std::ops::Range<usize>)], chunk: &[u8]) -> ArrayRef {
+fn raw_lines(rows: usize, lines: &[(usize, Box<[u8]>)]) -> ArrayRef {
     if lines.is_empty() {
         return new_null_array(&DataType::Binary, rows);
     }
     let mut column = BinaryBuilder::with_capacity(rows, lines.iter().map(|(_, line)| line.len()).sum());
     for (row, line) in lines {
         column.append_nulls(row - column.len());
-        column.append_value(&chunk[line.clone()]);
+        column.append_value(line);
     }
     column.append_nulls(rows - column.len());
     Arc::new(column.finish())

@@ -17,10 +17,16 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    pub fn with_capacity(rows: usize) -> Self {
+    /// Room for so many texts of so many bytes in all.
+    pub fn with_capacity(rows: usize, bytes: usize) -> Self {
         let mut ends = Vec::with_capacity(rows + 1);
         ends.push(0);
-        Self { bytes: Vec::new(), ends }
+        Self { bytes: Vec::with_capacity(bytes), ends }
+    }
+
+    /// Bytes of all texts.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Appends a text, made UTF-8 unless `is_utf8`.
@@ -64,27 +70,49 @@ impl Texts {
     }
 }
 
-/// Texts of one column of a chunk, each once: log records repeat themselves, so that whoever reads the column looks at
+/// Texts of one column, each once: log records repeat themselves, so that whoever reads the column looks at
 /// most values once and not once a row.
 #[derive(Debug)]
 pub(super) struct Words {
     /// Number plus one of a text, where its ends say; zero where nothing is.
-    places: [u32; PLACES],
+    places: Box<[u32; PLACES]>,
     /// The views of the texts, by number.
     views: Vec<u128>,
     bytes: Vec<u8>,
+    /// The last number given.
+    last: u32,
 }
 
-/// Places of a column: a chunk of usual size has at most about half as many texts.
-const PLACES: usize = 1 << 10;
+/// Places of a column: chunks that are batched together usually have at most half as many texts.
+const PLACES: usize = 1 << 12;
 
 /// Places looked at. Where that many others are, a text is taken for new, and is there twice: no input makes this
 /// slow.
 const TRIES: usize = 4;
 
 impl Words {
-    pub fn new() -> Self {
-        Self { places: [0; PLACES], views: Vec::new(), bytes: Vec::new() }
+    /// Room for so many texts of so many bytes.
+    pub fn with_capacity(texts: usize, bytes: usize) -> Self {
+        let (views, bytes) = (Vec::with_capacity(texts), Vec::with_capacity(bytes));
+        Self { places: Box::new([0; PLACES]), views, bytes, last: 0 }
+    }
+
+    /// How many texts there are, and bytes of them.
+    pub fn size(&self) -> (usize, usize) {
+        (self.views.len(), self.bytes.len())
+    }
+
+    /// A copy of the text of that number; of one that was never given, nothing.
+    pub fn text(&self, number: u32) -> Vec<u8> {
+        let Some(view) = self.views.get(number as usize) else { return Vec::new() };
+        let len = *view as u32 as usize;
+        match len <= INLINE {
+            true => view.to_le_bytes()[4..4 + len].to_vec(),
+            false => {
+                let at = (view >> 96) as usize;
+                self.bytes[at..at + len].to_vec()
+            }
+        }
     }
 
     /// Keeps `text`, which is not looked for again; its number.
@@ -102,9 +130,34 @@ impl Words {
         self.views.len() as u32 - 1
     }
 
-    /// The number of `text`, a UTF-8 part of `chunk`.
+    /// The number of `text`, a part of `chunk`, made UTF-8 unless `is_utf8`. Where texts are said to linger, the one
+    /// before is tried first.
     #[inline(always)]
-    pub fn number(&mut self, chunk: &[u8], text: &[u8]) -> u32 {
+    pub fn of(&mut self, chunk: &[u8], text: &[u8], is_utf8: bool, linger: bool) -> u32 {
+        if !is_utf8 {
+            return self.add(&String::from_utf8_lossy(text));
+        }
+        if linger && self.is(self.last, head(chunk, text), text) {
+            return self.last;
+        }
+        self.last = self.number(chunk, text);
+        self.last
+    }
+
+    /// Whether that is the number of a text with that head.
+    #[inline(always)]
+    fn is(&self, number: u32, head: u128, text: &[u8]) -> bool {
+        let Some(known) = self.views.get(number as usize) else { return false };
+        if text.len() <= INLINE {
+            return *known == head;
+        }
+        let at = (known >> 96) as usize;
+        *known as u64 == head as u64
+            && self.bytes.get(at..at + text.len()).is_some_and(|known| same(known, text))
+    }
+
+    #[inline(always)]
+    fn number(&mut self, chunk: &[u8], text: &[u8]) -> u32 {
         let head = head(chunk, text);
         let ends = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
             (Some(first), Some(last)) => {
@@ -120,17 +173,7 @@ impl Words {
                 self.places[place] = self.views.len() as u32 + 1;
                 return self.keep(text);
             };
-            let known = self.views[number as usize];
-            if known as u64 != head as u64 {
-                continue;
-            }
-            let is_it = if text.len() <= INLINE {
-                known == head
-            } else {
-                let at = (known >> 96) as usize;
-                self.bytes.get(at..at + text.len()) == Some(text)
-            };
-            if is_it {
+            if self.is(number, head, text) {
                 return number;
             }
         }
@@ -143,6 +186,23 @@ impl Words {
         let buffers = vec![Buffer::from_vec(self.bytes)];
         // SAFETY: views are those of texts that were appended to the bytes, all UTF-8.
         unsafe { StringViewArray::new_unchecked(ScalarBuffer::from(self.views), buffers, None) }
+    }
+}
+
+/// Whether two texts of one length, more than [`INLINE`], are equal. Most are short enough to be compared in two
+/// overlapping steps, for which calling a comparison of any length would take longer.
+#[inline(always)]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    const STEP: usize = 16;
+    let ends = |text: &[u8]| {
+        let (first, last) = (text.first_chunk::<STEP>()?, text.last_chunk::<STEP>()?);
+        Some((u128::from_le_bytes(*first), u128::from_le_bytes(*last)))
+    };
+    match (ends(a), ends(b)) {
+        (Some(ends_a), Some(ends_b)) => {
+            ends_a == ends_b && (a.len() <= 2 * STEP || a[STEP..a.len() - STEP] == b[STEP..b.len() - STEP])
+        }
+        _ => a == b,
     }
 }
 
@@ -173,7 +233,7 @@ mod tests {
     fn numbers(texts: &[String]) -> (Vec<u32>, usize) {
         // Behind the last text stands more, as in a log line.
         let chunk = texts.concat() + "                ";
-        let mut words = Words::new();
+        let mut words = Words::with_capacity(0, 0);
         let mut at = 0;
         let number = |text: &String| {
             at += text.len();

@@ -126,10 +126,9 @@ impl Pool {
         for (event_date, date) in waiting.dates.iter_mut().filter(|(_, date)| !date.batches.is_empty()) {
             let pieces = (date.bytes / share.max(1)).clamp(1, ways.max(1) as u64) as usize;
             let mut whole = date.group(*event_date);
-            let each = whole.batches.len().div_ceil(pieces).max(1);
-            while whole.batches.len() > each {
-                let rest = whole.batches.split_off(each);
-                let batches = std::mem::replace(&mut whole.batches, rest);
+            let rows: usize = whole.batches.iter().map(RecordBatch::num_rows).sum();
+            for _ in 1..pieces {
+                let batches = take_rows(&mut whole.batches, rows.div_ceil(pieces));
                 groups.push(Group { event_date: *event_date, batches, bytes: 0, part: date.parts.pop() });
             }
             groups.push(whole);
@@ -142,6 +141,23 @@ impl Pool {
     pub fn take_parts(&self) -> Vec<OpenPart> {
         self.lock().dates.values_mut().flat_map(|date| std::mem::take(&mut date.parts)).collect()
     }
+}
+
+/// Takes the first `rows` rows out of `batches`, or all when there are not so many.
+fn take_rows(batches: &mut Vec<RecordBatch>, rows: usize) -> Vec<RecordBatch> {
+    let mut room = rows;
+    let mut taken = Vec::new();
+    while room > 0 && !batches.is_empty() {
+        let first = &mut batches[0];
+        if first.num_rows() > room {
+            taken.push(first.slice(0, room));
+            *first = first.slice(room, first.num_rows() - room);
+            break;
+        }
+        room -= first.num_rows();
+        taken.push(batches.remove(0));
+    }
+    taken
 }
 
 /// Time of the first row.

@@ -33,8 +33,8 @@ use crate::stop::Stop;
 pub(super) const BLOCK: u64 = 1 << 20;
 /// Objects up to this size are read whole, several into one chunk.
 const SMALL: u64 = 2 * BLOCK;
-/// Text of small objects parsed at a time: where they were compressed, more than [`BLOCK`].
-const SMALL_CHUNK: usize = 4 * BLOCK as usize;
+/// Text that is batched together: what repeats is then kept once for more lines.
+const SPAN: u64 = 4 * BLOCK;
 /// Objects read by one task.
 pub(super) const GROUP: usize = 1024;
 /// Rejects wait for this many bytes before they become a part file.
@@ -338,31 +338,38 @@ impl<'a> Work<'a> {
         row.duplicates = lines;
     }
 
-    /// Parses a chunk and hands its batches on.
-    fn parse(&self, chunk: &[u8], pieces: &[Piece]) {
+    /// Parses a chunk; its records become rows of `batcher`.
+    fn parse(&self, chunk: &[u8], pieces: &[Piece], batcher: &mut Batcher) {
         if chunk.is_empty() {
             return;
         }
-        let mut batcher = match Batcher::new(chunk) {
-            Ok(batcher) => batcher,
+        let mut lines = Vec::with_capacity(chunk.len() / 512);
+        let mut ends = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            lines.extend(split_lines(&chunk[piece.from..piece.to]));
+            ends.push(lines.len());
+        }
+        let mut batched = match batcher.chunk(chunk, lines.len()) {
+            Ok(batched) => batched,
             Err(e) => return self.fatal(e),
         };
+        let repeated = self.duplicates.repeated(lines.iter().map(|line| line.text));
+        let mut lines = lines.into_iter().zip(repeated);
         let mut quirks = [0u64; Quirk::ALL.len()];
         let (mut refused, mut refused_bytes) = (Vec::new(), 0);
         let (mut all_records, mut all_rejects, mut all_bytes) = (0, 0, 0);
         let mut record = Record::default();
-        for piece in pieces {
+        let mut begin = 0;
+        for (piece, end) in pieces.iter().zip(ends) {
             let key = &self.objects[piece.object].key;
-            let from = batcher.provenance(self.common.log_bucket, key, piece.from, piece.offset);
-            let (mut records, mut rejects, mut duplicates, mut lines) = (0, 0, 0, 0);
+            let from = batched.provenance(self.common.log_bucket, key, piece.from, piece.offset);
+            let count = end - std::mem::replace(&mut begin, end);
+            let (mut records, mut rejects, mut duplicates) = (0, 0, 0);
             let (mut first, mut last): (Option<i64>, Option<i64>) = (None, None);
             let mut bucket: Option<&[u8]> = None;
-            let text = &chunk[piece.from..piece.to];
-            all_bytes += text.len() as u64;
-            let repeated = self.duplicates.repeated(split_lines(text).map(|line| line.text));
-            for (mut line, repeated) in split_lines(text).zip(repeated) {
+            all_bytes += (piece.to - piece.from) as u64;
+            for (mut line, repeated) in lines.by_ref().take(count) {
                 line.offset += piece.from;
-                lines += 1;
                 if let Err(reject) = parse_line(line.text, &mut record) {
                     rejects += 1;
                     let row = RejectRow {
@@ -384,7 +391,7 @@ impl<'a> Work<'a> {
                     duplicates += 1;
                     continue;
                 }
-                batcher.push(&mut record, &line, &from);
+                batched.push(&mut record, &line, &from);
                 records += 1;
                 if !record.quirks.is_empty() {
                     record.quirks.iter().for_each(|quirk| quirks[quirk as usize] += 1);
@@ -399,7 +406,7 @@ impl<'a> Work<'a> {
             row.records += records;
             row.rejects += rejects;
             row.duplicates += duplicates;
-            row.lines += lines;
+            row.lines += count as u64;
             row.first_time = [row.first_time, first].into_iter().flatten().min();
             row.last_time = row.last_time.max(last);
             if row.source_bucket.is_none() {
@@ -415,6 +422,10 @@ impl<'a> Work<'a> {
         if !refused.is_empty() {
             self.refuse(refused);
         }
+    }
+
+    /// Gives the rows of `batcher` to the pool, and encodes what is due.
+    fn pool_rows(&self, batcher: Batcher) {
         match batcher.finish() {
             Ok(batches) if self.target.is_some() => {
                 self.pool.add(batches).into_iter().for_each(|group| self.encode(group));

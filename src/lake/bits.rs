@@ -2,74 +2,87 @@
 //! one before (times, offsets, lengths). The layouts are those of the Parquet format's page "Encodings". Knows
 //! nothing of columns or pages.
 
+use std::ops::Range;
+
+use arrow::array::BooleanBufferBuilder;
+use arrow::buffer::{BooleanBuffer, NullBuffer};
+use arrow::util::bit_chunk_iterator::UnalignedBitChunk;
+use arrow::util::bit_iterator::BitIndexIterator;
+
 /// A list of bits, eight to a byte, the first the lowest.
-#[derive(Debug, Default)]
-pub(super) struct Bits {
-    bytes: Vec<u8>,
-    len: usize,
-    ones: usize,
+#[derive(Debug)]
+pub(super) struct Bits(BooleanBufferBuilder);
+
+impl Default for Bits {
+    fn default() -> Self {
+        Self(BooleanBufferBuilder::new(0))
+    }
 }
 
 impl Bits {
     pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.len = 0;
-        self.ones = 0;
+        self.0.truncate(0);
     }
 
     #[inline]
     pub(super) fn push(&mut self, bit: bool) {
-        let at = self.len % 8;
-        if at == 0 {
-            self.bytes.push(u8::from(bit));
-        } else if let Some(last) = self.bytes.last_mut() {
-            *last |= u8::from(bit) << at;
-        }
-        self.len += 1;
-        self.ones += usize::from(bit);
+        self.0.append(bit);
     }
 
     /// Appends `count` times `bit`.
-    pub(super) fn extend(&mut self, bit: bool, mut count: usize) {
-        while count > 0 && !self.len.is_multiple_of(8) {
-            self.push(bit);
-            count -= 1;
-        }
-        let whole = count / 8;
-        self.bytes.resize(self.bytes.len() + whole, if bit { 0xff } else { 0 });
-        self.len += whole * 8;
-        self.ones += if bit { whole * 8 } else { 0 };
-        for _ in 0..count % 8 {
-            self.push(bit);
-        }
+    pub(super) fn extend(&mut self, bit: bool, count: usize) {
+        self.0.append_n(count, bit);
+    }
+
+    /// Appends a part of `bits`.
+    pub(super) fn extend_bits(&mut self, bits: &BooleanBuffer, rows: Range<usize>) {
+        let from = bits.offset();
+        self.0.append_packed_range(from + rows.start..from + rows.end, bits.values());
+    }
+
+    /// Appends which of `rows` have a value, and returns these; `None` when all have.
+    pub(super) fn extend_from<'n>(
+        &mut self,
+        nulls: Option<&'n NullBuffer>,
+        rows: Range<usize>,
+    ) -> Option<impl Iterator<Item = usize> + use<'n>> {
+        let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) else {
+            self.extend(true, rows.len());
+            return None;
+        };
+        self.extend_bits(nulls.inner(), rows.clone());
+        let bits = nulls.inner();
+        let valid = BitIndexIterator::new(bits.values(), bits.offset() + rows.start, rows.len());
+        Some(valid.map(move |at| rows.start + at))
     }
 
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.0.len()
     }
 
     pub(super) fn ones(&self) -> usize {
-        self.ones
+        UnalignedBitChunk::new(self.0.as_slice(), 0, self.0.len()).count_ones()
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.0.as_slice()
     }
 
     /// The bits as runs ("RLE", bit width 1).
     pub(super) fn pack_runs(&self, out: &mut Vec<u8>) {
-        if self.ones == self.len || self.ones == 0 {
-            varint((self.len as u64) << 1, out);
-            out.push(u8::from(self.ones > 0));
+        let (len, ones, bytes) = (self.len(), self.ones(), self.bytes());
+        if ones == len || ones == 0 {
+            varint((len as u64) << 1, out);
+            out.push(u8::from(ones > 0));
             return;
         }
         // A run in between pays from some bytes on.
         const LEAST: usize = 4;
-        let whole = self.len / 8;
+        let whole = len / 8;
         let run_at = |at: usize| {
-            let byte = self.bytes[at];
+            let byte = bytes[at];
             match byte {
-                0 | 0xff => self.bytes[at..whole].iter().take_while(|b| **b == byte).count(),
+                0 | 0xff => bytes[at..whole].iter().take_while(|b| **b == byte).count(),
                 _ => 0,
             }
         };
@@ -78,7 +91,7 @@ impl Bits {
         let flush = |from: usize, to: usize, out: &mut Vec<u8>| {
             if to > from {
                 varint(((to - from) as u64) << 1 | 1, out);
-                out.extend_from_slice(&self.bytes[from..to]);
+                out.extend_from_slice(&bytes[from..to]);
             }
         };
         while at < whole {
@@ -86,14 +99,14 @@ impl Bits {
             if run >= LEAST {
                 flush(literal, at, out);
                 varint((run as u64 * 8) << 1, out);
-                out.push(self.bytes[at] & 1);
+                out.push(bytes[at] & 1);
                 at += run;
                 literal = at;
             } else {
                 at += run.max(1);
             }
         }
-        flush(literal, self.bytes.len(), out);
+        flush(literal, bytes.len(), out);
     }
 }
 

@@ -6,7 +6,10 @@
 //! are used again for every row group. How a column is laid out is decided by `encode`, and so is where its bytes
 //! go; this module knows neither files nor names of columns.
 
-use arrow::array::{Array, StringViewArray, UInt32Array};
+use std::ops::Range;
+
+use arrow::array::{Array, BooleanArray, StringViewArray, UInt32Array};
+use arrow::buffer::NullBuffer;
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, Type, ZstdLevel};
 use parquet::bloom_filter::Sbbf;
@@ -21,6 +24,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 use super::bits::{Bits, pack_codes, pack_deltas};
 use super::values::{HEAD, IntegerValues, TextValues, plain_integers};
+pub(super) use super::values::WordList;
 
 /// Level of zstd: higher ones cost more time than the bytes are worth.
 pub(super) const ZSTD_LEVEL: i32 = 1;
@@ -48,15 +52,15 @@ pub(super) enum Layout {
 /// Buffers that the columns of a thread use in turn.
 pub(super) struct Scratch {
     compressor: zstd::bulk::Compressor<'static>,
+    keys: Vec<u32>,
     raw: Vec<u8>,
-    packed: Vec<u8>,
 }
 
 impl Scratch {
     pub(super) fn new() -> Result<Self> {
         let compressor =
             zstd::bulk::Compressor::new(ZSTD_LEVEL).map_err(|e| ParquetError::External(e.into()))?;
-        Ok(Self { compressor, raw: Vec::new(), packed: Vec::new() })
+        Ok(Self { compressor, keys: Vec::new(), raw: Vec::new() })
     }
 }
 
@@ -124,102 +128,120 @@ impl ColumnEncoder {
         self.present.extend(false, rows);
     }
 
-    /// Appends rows of a text column, each named by its array and its place there. An array is keys and what they
-    /// stand for; it stays the same from call to call within a row group.
+    /// Appends rows of a text column whose values are numbers of words. The words of a list stay the same within a row
+    /// group.
     pub(super) fn push_words(
         &mut self,
-        arrays: &[(&UInt32Array, &StringViewArray)],
-        rows: &[(u32, u32)],
+        list: WordList,
+        keys: &UInt32Array,
+        words: &StringViewArray,
+        rows: Range<usize>,
         scratch: &mut Scratch,
     ) -> Result<()> {
         let Values::Text(text) = &mut self.values else { return Err(wrong_type(&self.column)) };
-        let word = |array: u32, key: u32| arrays[array as usize].1.value(key as usize).as_bytes();
+        let word = |key: u32| words.value(key as usize).as_bytes();
         if !text.dictionary.is_used {
-            let value = |(array, row): &(u32, u32)| {
-                let (keys, row) = (arrays[*array as usize].0, *row as usize);
-                keys.is_valid(row).then(|| word(*array, keys.value(row)))
-            };
-            return self.push_text(rows.iter().map(value), scratch);
+            let value = |row: usize| keys.is_valid(row).then(|| word(keys.value(row)));
+            return self.push_texts(rows.map(value), scratch);
         }
-        text.expect(arrays.iter().map(|(keys, words)| (keys.len(), words.len())));
-        if arrays.iter().all(|(keys, _)| keys.null_count() == 0) {
-            self.present.extend(true, rows.len());
-            rows.iter().for_each(|(array, row)| {
-                text.push_word(*array, arrays[*array as usize].0.values()[*row as usize]);
-            });
-        } else {
-            for (array, row) in rows {
-                let (keys, row) = (arrays[*array as usize].0, *row as usize);
-                self.present.push(keys.is_valid(row));
-                if keys.is_valid(row) {
-                    text.push_word(*array, keys.values()[row]);
-                }
-            }
-        }
-        text.resolve(word);
+        let Some(valid) = self.present.extend_from(keys.nulls(), rows.clone()) else {
+            text.push_words(list, words.len(), &keys.values()[rows], word);
+            text.review();
+            return Ok(());
+        };
+        scratch.keys.clear();
+        scratch.keys.extend(valid.map(|row| keys.values()[row]));
+        text.push_words(list, words.len(), &scratch.keys, word);
         text.review();
         Ok(())
     }
 
+    /// Appends rows of a text or binary column: row n is the bytes from end n to the next.
+    pub(super) fn push_text(
+        &mut self,
+        bytes: &[u8],
+        ends: &[i32],
+        nulls: Option<&NullBuffer>,
+        rows: Range<usize>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let Values::Text(text) = &mut self.values else { return Err(wrong_type(&self.column)) };
+        let at = |row: usize| ends[row] as usize;
+        if text.dictionary.is_used {
+            let value = |row| nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| &bytes[at(row)..at(row + 1)]);
+            return self.push_texts(rows.map(value), scratch);
+        }
+        let begin = text.lengths.len();
+        let length = |row: usize| i64::from(ends[row + 1] - ends[row]);
+        match self.present.extend_from(nulls, rows.clone()) {
+            None => {
+                let ends = &ends[rows.start..=rows.end];
+                text.lengths.extend(ends.windows(2).map(|pair| i64::from(pair[1] - pair[0])));
+                text.bytes.extend_from_slice(&bytes[ends[0] as usize..ends[rows.len()] as usize]);
+            }
+            Some(valid) => {
+                text.lengths.extend(valid.map(length));
+                let all = &bytes[at(rows.start)..at(rows.end)];
+                // Rows without a value have no bytes, or else they are left out one by one.
+                match text.lengths[begin..].iter().sum::<i64>() == all.len() as i64 {
+                    true => text.bytes.extend_from_slice(all),
+                    false => rows
+                        .filter(|row| nulls.is_some_and(|nulls| nulls.is_valid(*row)))
+                        .for_each(|row| text.bytes.extend_from_slice(&bytes[at(row)..at(row + 1)])),
+                }
+            }
+        }
+        self.end_full_page(scratch)
+    }
+
     /// Appends rows of a text or binary column.
-    pub(super) fn push_text<'v>(
+    pub(super) fn push_texts<'v>(
         &mut self,
         rows: impl Iterator<Item = Option<&'v [u8]>>,
         scratch: &mut Scratch,
     ) -> Result<()> {
         let Values::Text(text) = &mut self.values else { return Err(wrong_type(&self.column)) };
+        let present = &mut self.present;
+        let values = rows.inspect(|value| present.push(value.is_some())).flatten();
         match text.dictionary.is_used {
-            true => rows.for_each(|value| {
-                self.present.push(value.is_some());
-                if let Some(value) = value {
-                    text.push_code(value);
-                }
-            }),
-            false => rows.for_each(|value| {
-                self.present.push(value.is_some());
-                if let Some(value) = value {
-                    text.push_plain(value);
-                }
-            }),
+            true => values.for_each(|value| text.push_code(value)),
+            false => values.for_each(|value| text.push_plain(value)),
         }
         text.review();
-        if text.bytes.len() >= HEAD + PAGE_BYTES {
-            self.end_page(scratch)?;
-        }
-        Ok(())
+        self.end_full_page(scratch)
     }
 
     /// Appends rows of an integer column.
-    pub(super) fn push_integers(&mut self, rows: impl Iterator<Item = Option<i64>>) -> Result<()> {
+    pub(super) fn push_integers<T: Copy + Into<i64>>(
+        &mut self,
+        values: &[T],
+        nulls: Option<&NullBuffer>,
+        rows: Range<usize>,
+    ) -> Result<()> {
         let Values::Integer(integers) = &mut self.values else { return Err(wrong_type(&self.column)) };
-        match integers.dictionary.is_used {
-            true => rows.for_each(|value| {
-                self.present.push(value.is_some());
-                if let Some(value) = value {
-                    integers.push_code(value);
-                }
-            }),
-            false => rows.for_each(|value| {
-                self.present.push(value.is_some());
-                if let Some(value) = value {
-                    integers.values.push(value);
-                }
-            }),
+        match self.present.extend_from(nulls, rows.clone()) {
+            None => integers.extend(values[rows].iter().map(|value| (*value).into())),
+            Some(valid) => integers.extend(valid.map(|row| values[row].into())),
         }
         integers.review();
         Ok(())
     }
 
     /// Appends rows of a boolean column.
-    pub(super) fn push_booleans(&mut self, rows: impl Iterator<Item = Option<bool>>) -> Result<()> {
+    pub(super) fn push_booleans(&mut self, values: &BooleanArray, rows: Range<usize>) -> Result<()> {
         let Values::Boolean(bits) = &mut self.values else { return Err(wrong_type(&self.column)) };
-        for value in rows {
-            self.present.push(value.is_some());
-            if let Some(value) = value {
-                bits.push(value);
-            }
+        match self.present.extend_from(values.nulls(), rows.clone()) {
+            None => bits.extend_bits(values.values(), rows),
+            Some(valid) => valid.for_each(|row| bits.push(values.value(row))),
         }
         Ok(())
+    }
+
+    fn end_full_page(&mut self, scratch: &mut Scratch) -> Result<()> {
+        match &self.values {
+            Values::Text(text) if text.bytes.len() >= HEAD + PAGE_BYTES => self.end_page(scratch),
+            _ => Ok(()),
+        }
     }
 
     /// Writes the rows that are not in a page yet as one.
@@ -251,7 +273,7 @@ impl ColumnEncoder {
                 }
                 pack_deltas(&text.lengths, raw);
                 let (encoding, page) = (Encoding::DELTA_LENGTH_BYTE_ARRAY, text.behind(raw));
-                self.pages.data(rows, encoding, page, &mut scratch.compressor, &mut scratch.packed)?;
+                self.pages.data(rows, encoding, page, &mut scratch.compressor)?;
                 text.lengths.clear();
                 text.clear_bytes();
                 self.end_rows();
@@ -277,7 +299,7 @@ impl ColumnEncoder {
                 Encoding::PLAIN
             }
         };
-        self.pages.data(rows, encoding, &scratch.raw, &mut scratch.compressor, &mut scratch.packed)?;
+        self.pages.data(rows, encoding, &scratch.raw, &mut scratch.compressor)?;
         self.end_rows();
         Ok(())
     }
@@ -378,9 +400,8 @@ impl Pages {
     }
 
     fn dictionary(&mut self, values: &[u8], count: usize, scratch: &mut Scratch) -> Result<()> {
-        compress(&mut scratch.compressor, values, &mut scratch.packed)?;
         let page = Page::DictionaryPage {
-            buf: Bytes::copy_from_slice(&scratch.packed),
+            buf: compress(&mut scratch.compressor, values)?,
             num_values: count as u32,
             encoding: Encoding::PLAIN,
             is_sorted: false,
@@ -396,11 +417,9 @@ impl Pages {
         encoding: Encoding,
         raw: &[u8],
         compressor: &mut zstd::bulk::Compressor<'static>,
-        packed: &mut Vec<u8>,
     ) -> Result<()> {
-        compress(compressor, raw, packed)?;
         let page = Page::DataPage {
-            buf: Bytes::copy_from_slice(packed),
+            buf: compress(compressor, raw)?,
             num_values: rows as u32,
             encoding,
             def_level_encoding: Encoding::RLE,
@@ -455,9 +474,8 @@ impl Pages {
     }
 }
 
-fn compress(compressor: &mut zstd::bulk::Compressor<'static>, from: &[u8], to: &mut Vec<u8>) -> Result<()> {
-    to.clear();
-    to.reserve(zstd::zstd_safe::compress_bound(from.len()));
-    compressor.compress_to_buffer(from, to).map_err(|e| ParquetError::External(e.into()))?;
-    Ok(())
+fn compress(compressor: &mut zstd::bulk::Compressor<'static>, raw: &[u8]) -> Result<Bytes> {
+    let mut packed = Vec::with_capacity(zstd::zstd_safe::compress_bound(raw.len()));
+    compressor.compress_to_buffer(raw, &mut packed).map_err(|e| ParquetError::External(e.into()))?;
+    Ok(packed.into())
 }

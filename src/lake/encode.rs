@@ -4,8 +4,10 @@
 //! decided here and nowhere else. It does not know log lines.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,17 +25,16 @@ use parquet::schema::types::ColumnDescPtr;
 use serde_json::{Map, Value, json};
 use twox_hash::XxHash3_128;
 
-use super::column::{ColumnEncoder, Layout, Scratch, ZSTD_LEVEL};
+use super::column::{ColumnEncoder, Layout, Scratch, WordList, ZSTD_LEVEL};
+use super::runs::{self, Run};
 use super::{PartFile, Table};
 use crate::error::{Error, ErrorKind, Result, io_hint, io_kind};
-use crate::record::Field;
 
 /// Rows of a row group. Small enough that a point lookup reads little, large enough that dictionaries pay.
 const ROW_GROUP_ROWS: usize = 1 << 16;
 
-/// Rows sorted into the writer at a time. Their lines fit in a core's cache, so that each is fetched from memory
-/// once and not once for every column.
-const SLICE_ROWS: usize = 1 << 9;
+/// Rows that a column is given at a time, at most: it may end a page behind them.
+const RUN_ROWS: usize = 1 << 10;
 
 /// Folder name of the partition of records without a time, as Hive and Delta write it.
 const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -109,91 +110,91 @@ impl RowGroupEncoder {
         Ok(Self { columns: schema.columns().iter().map(column).collect(), scratch: Scratch::new()? })
     }
 
-    /// Encodes the rows named by batch and place, in that order.
-    fn encode(&mut self, batches: &[RecordBatch], rows: &[(u32, u32)]) -> Result<Vec<Chunk>, ParquetError> {
-        self.columns.iter_mut().for_each(ColumnEncoder::reset);
-        // Lines of a slice stay in a core's cache while column after column takes its part of them.
-        for slice in rows.chunks(SLICE_ROWS) {
-            for (index, column) in self.columns.iter_mut().enumerate() {
-                push(column, batches, index, slice, &mut self.scratch)?;
-            }
-        }
-        self.columns.iter_mut().map(|column| column.finish(&mut self.scratch)).collect()
+    /// Encodes the rows of `runs`, in that order.
+    fn encode(&mut self, batches: &[RecordBatch], runs: &[Run]) -> Result<Vec<Chunk>, ParquetError> {
+        let Self { columns, scratch } = self;
+        let encode = |(index, column): (usize, &mut ColumnEncoder)| {
+            let arrays: Vec<&ArrayRef> = batches.iter().map(|batch| batch.column(index)).collect();
+            column.reset();
+            push(column, &arrays, runs, scratch)?;
+            column.finish(scratch)
+        };
+        columns.iter_mut().enumerate().map(encode).collect()
     }
 }
 
 /// Pages of a column, and what the footer says of them.
 type Chunk = (bytes::Bytes, ColumnCloseResult);
 
-/// Appends one column of the rows.
+/// Appends the rows of one column; `arrays` by batch.
 fn push(
     column: &mut ColumnEncoder,
-    batches: &[RecordBatch],
-    index: usize,
-    rows: &[(u32, u32)],
+    arrays: &[&ArrayRef],
+    runs: &[Run],
     scratch: &mut Scratch,
 ) -> Result<(), ParquetError> {
-    let arrays = batches.iter().map(|batch| batch.column(index));
-    if arrays.clone().all(|array| array.null_count() == array.len()) {
-        column.push_nulls(rows.len());
-        return Ok(());
+    let lists = word_lists(arrays);
+    for run in runs {
+        let array = arrays[run.batch as usize];
+        let rows = run.rows();
+        if array.null_count() == array.len() {
+            column.push_nulls(rows.len());
+            continue;
+        }
+        match array.data_type() {
+            DataType::Dictionary(..) => {
+                let words = array.as_dictionary::<UInt32Type>();
+                let list = lists[run.batch as usize];
+                column.push_words(list, words.keys(), words.values().as_string_view(), rows, scratch)?;
+            }
+            DataType::Utf8View => {
+                let array = array.as_string_view();
+                let value = |row| array.is_valid(row).then(|| array.value(row).as_bytes());
+                column.push_texts(rows.map(value), scratch)?;
+            }
+            DataType::Utf8 => {
+                let array = array.as_string::<i32>();
+                column.push_text(array.value_data(), array.value_offsets(), array.nulls(), rows, scratch)?;
+            }
+            DataType::Binary => {
+                let array = array.as_binary::<i32>();
+                column.push_text(array.value_data(), array.value_offsets(), array.nulls(), rows, scratch)?;
+            }
+            DataType::Int64 => integers::<Int64Type>(column, array, rows)?,
+            DataType::Int16 => integers::<Int16Type>(column, array, rows)?,
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                integers::<TimestampMicrosecondType>(column, array, rows)?;
+            }
+            DataType::Boolean => column.push_booleans(array.as_boolean(), rows)?,
+            other => return Err(ParquetError::General(format!("a column of type {other} cannot be written"))),
+        }
     }
-    match batches[0].column(index).data_type() {
-        DataType::Dictionary(..) => {
-            let words = arrays.map(|a| a.as_dictionary::<UInt32Type>());
-            let words: Vec<_> = words.map(|a| (a.keys(), a.values().as_string_view())).collect();
-            column.push_words(&words, rows, scratch)
-        }
-        DataType::Utf8View => {
-            let arrays: Vec<_> = arrays.map(|a| a.as_string_view()).collect();
-            let value = |(batch, row): &(u32, u32)| {
-                let (array, row) = (arrays[*batch as usize], *row as usize);
-                array.is_valid(row).then(|| array.value(row).as_bytes())
-            };
-            column.push_text(rows.iter().map(value), scratch)
-        }
-        DataType::Utf8 => {
-            let arrays: Vec<_> = arrays.map(|a| a.as_string::<i32>()).collect();
-            let value = |(batch, row): &(u32, u32)| {
-                let (array, row) = (arrays[*batch as usize], *row as usize);
-                array.is_valid(row).then(|| array.value(row).as_bytes())
-            };
-            column.push_text(rows.iter().map(value), scratch)
-        }
-        DataType::Binary => {
-            let arrays: Vec<_> = arrays.map(|a| a.as_binary::<i32>()).collect();
-            let value = |(batch, row): &(u32, u32)| {
-                let (array, row) = (arrays[*batch as usize], *row as usize);
-                array.is_valid(row).then(|| array.value(row))
-            };
-            column.push_text(rows.iter().map(value), scratch)
-        }
-        DataType::Int64 => integers::<Int64Type>(column, arrays, rows),
-        DataType::Int16 => integers::<Int16Type>(column, arrays, rows),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            integers::<TimestampMicrosecondType>(column, arrays, rows)
-        }
-        DataType::Boolean => {
-            let arrays: Vec<_> = arrays.map(|a| a.as_boolean()).collect();
-            column.push_booleans(rows.iter().map(|(batch, row)| {
-                let (array, row) = (arrays[*batch as usize], *row as usize);
-                array.is_valid(row).then(|| array.value(row))
-            }))
-        }
-        other => Err(ParquetError::General(format!("a column of type {other} cannot be written"))),
-    }
+    Ok(())
 }
 
-fn integers<'a, T: ArrowPrimitiveType<Native: Into<i64>>>(
+fn integers<T: ArrowPrimitiveType<Native: Into<i64>>>(
     column: &mut ColumnEncoder,
-    arrays: impl Iterator<Item = &'a ArrayRef>,
-    rows: &[(u32, u32)],
+    array: &ArrayRef,
+    rows: Range<usize>,
 ) -> Result<(), ParquetError> {
-    let arrays: Vec<&PrimitiveArray<T>> = arrays.map(|a| a.as_primitive::<T>()).collect();
-    column.push_integers(rows.iter().map(|(batch, row)| {
-        let (array, row) = (arrays[*batch as usize], *row as usize);
-        array.is_valid(row).then(|| array.value(row).into())
-    }))
+    let array: &PrimitiveArray<T> = array.as_primitive();
+    column.push_integers(array.values(), array.nulls(), rows)
+}
+
+/// The lists of words that `arrays` have, by array: batches of one chunk share theirs.
+fn word_lists(arrays: &[&ArrayRef]) -> Vec<WordList> {
+    let mut numbers = HashMap::new();
+    let mut rows = Vec::new();
+    let number_of = |array: &&ArrayRef| {
+        let Some(words) = array.as_dictionary_opt::<UInt32Type>() else { return 0 };
+        let number = *numbers.entry(Arc::as_ptr(words.values()).cast::<()>()).or_insert(rows.len());
+        rows.resize(rows.len().max(number + 1), 0);
+        rows[number] += array.len();
+        number
+    };
+    let by_array: Vec<usize> = arrays.iter().map(number_of).collect();
+    let list = |number: usize| WordList { number, rows: rows.get(number).copied().unwrap_or(0) };
+    by_array.into_iter().map(list).collect()
 }
 
 /// Writes `batches` (all of `table`'s file schema) as one Parquet file below `table_dir`; see [`PartWriter`].
@@ -318,7 +319,11 @@ impl PartWriter {
             Some(Writer::AccessLogs(writer)) => write_row_groups(writer, batches).map_err(failed),
             Some(Writer::Other(writer)) => batches.iter().try_for_each(|b| writer.write(b).map_err(failed)),
             None => Ok(()),
+        }?;
+        if self.durable {
+            begin_writing_to_disk(&self.file);
         }
+        Ok(())
     }
 
     /// Bytes of Parquet so far.
@@ -389,15 +394,14 @@ fn write_row_groups(
     writer: &mut SerializedFileWriter<Out>,
     batches: &[RecordBatch],
 ) -> Result<(), ParquetError> {
-    let order = Order::of(batches);
     ENCODERS.with_borrow_mut(|encoder| {
-        for rows in order.0.chunks(ROW_GROUP_ROWS) {
+        for runs in runs::groups(&runs::order(batches), ROW_GROUP_ROWS, RUN_ROWS) {
             let encoder = match encoder {
                 Some(encoder) => encoder,
                 None => encoder.insert(RowGroupEncoder::new()?),
             };
             let mut group = writer.next_row_group()?;
-            for (pages, close) in encoder.encode(batches, rows)? {
+            for (pages, close) in encoder.encode(batches, &runs)? {
                 group.append_column(&pages, close)?;
             }
             group.close()?;
@@ -441,53 +445,20 @@ pub fn partition_value(event_date: Option<i32>) -> String {
     }
 }
 
-fn sync_dir(dir: &Path) -> Result<()> {
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("sync folder", dir, e))
+/// Has the system begin to write what it holds of the file to disk, without waiting: the sync at the end, which tells of
+/// errors, then finds little left to wait for.
+#[cfg(target_os = "linux")]
+fn begin_writing_to_disk(file: &File) {
+    use std::os::fd::AsRawFd;
+    // SAFETY: the descriptor is open as long as the file is borrowed, and no memory is passed.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
 }
 
-/// Time, batch and place of a row.
-type TimedRow = (i64, u32, u32);
+#[cfg(not(target_os = "linux"))]
+fn begin_writing_to_disk(_: &File) {}
 
-/// The order of rows by (bucket, time), ties in the order given.
-struct Order(Vec<(u32, u32)>);
-
-impl Order {
-    fn of(batches: &[RecordBatch]) -> Order {
-        // Rows of one bucket are nearly always in time order already: a stable sort of each bucket's rows is then
-        // one pass over them.
-        let mut buckets: Vec<(Option<&str>, Vec<TimedRow>)> = Vec::new();
-        for (b, batch) in batches.iter().enumerate() {
-            let names = batch.column(Field::Bucket as usize);
-            let times = batch.column(Field::Time as usize).as_primitive::<TimestampMicrosecondType>();
-            let mut current = usize::MAX;
-            let mut push = |row: usize, name: Option<_>| {
-                if buckets.get(current).is_none_or(|(n, _)| *n != name) {
-                    current = buckets.iter().position(|(n, _)| *n == name).unwrap_or_else(|| {
-                        buckets.push((name, Vec::new()));
-                        buckets.len() - 1
-                    });
-                }
-                let time = if times.is_valid(row) { times.value(row) } else { i64::MIN };
-                buckets[current].1.push((time, b as u32, row as u32));
-            };
-            match names.as_dictionary_opt::<UInt32Type>() {
-                Some(words) => {
-                    let (keys, names) = (words.keys(), words.values().as_string_view());
-                    keys.iter()
-                        .enumerate()
-                        .for_each(|(row, key)| push(row, key.map(|key| names.value(key as usize))));
-                }
-                None => names.as_string_view().iter().enumerate().for_each(|(row, name)| push(row, name)),
-            }
-        }
-        buckets.sort_by_key(|(name, _)| *name);
-        let mut order = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
-        for (_, mut rows) in buckets {
-            rows.sort_by_key(|(time, _, _)| *time);
-            order.extend(rows.into_iter().map(|(_, b, row)| (b, row)));
-        }
-        Order(order)
-    }
+fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("sync folder", dir, e))
 }
 
 /// Statistics of a file in the form of Delta's `add` action: rows, bounds, null counts.

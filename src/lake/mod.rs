@@ -33,6 +33,7 @@ mod parts;
 mod place;
 mod remote;
 pub mod repair;
+mod runs;
 mod scan;
 pub mod schema;
 pub mod side;

@@ -43,7 +43,7 @@ pub(super) struct TextValues {
     pub(super) lengths: Vec<i64>,
     /// Behind [`HEAD`] bytes of room.
     pub(super) bytes: Vec<u8>,
-    /// By array and key, the number of what the key stands for, or [`UNKNOWN`].
+    /// By list and key, the number of what the key stands for, or [`UNKNOWN`].
     known: Vec<Vec<u32>>,
     unknown: Vec<Unknown>,
 }
@@ -51,12 +51,19 @@ pub(super) struct TextValues {
 /// No number.
 const UNKNOWN: u32 = u32::MAX;
 
+/// A list of words that rows refer to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WordList {
+    pub(super) number: usize,
+    /// Rows that refer to it, in all.
+    pub(super) rows: usize,
+}
+
 /// A value whose number is being looked for.
 #[derive(Clone, Copy)]
 struct Unknown {
     /// Its place among the codes.
     place: u32,
-    array: u32,
     key: u32,
     /// The number it may have, or [`UNKNOWN`].
     guess: u32,
@@ -225,38 +232,36 @@ impl TextValues {
         self.codes.push(number);
     }
 
-    /// Says how many rows and words each array has, before [`TextValues::push_word`].
-    pub(super) fn expect(&mut self, arrays: impl ExactSizeIterator<Item = (usize, usize)>) {
-        if self.known.len() < arrays.len() {
-            self.known.resize_with(arrays.len(), Vec::new);
-        }
-        for (known, (rows, words)) in self.known.iter_mut().zip(arrays) {
-            // Where words are more than rows (of many dates in one chunk), remembering would cost more than it saves.
-            if known.is_empty() && words <= rows {
-                known.resize(words, UNKNOWN);
-            }
-        }
-    }
-
+    /// Appends the numbers of what `keys` stand for: words of `list`, which has `count` of them. What is not known yet is
+    /// looked for step by step, each done for all before the next: what a step needs is far apart in memory, and asked
+    /// for at once it comes at once.
     #[inline]
-    pub(super) fn push_word(&mut self, array: u32, key: u32) {
-        let number = self.known[array as usize].get(key as usize).map_or(UNKNOWN, |number| *number);
-        if number == UNKNOWN {
-            let place = self.codes.len() as u32;
-            self.unknown.push(Unknown { place, array, key, guess: UNKNOWN, hash: 0 });
-        }
-        self.codes.push(number);
-    }
-
-    /// Finds the numbers of what [`TextValues::push_word`] did not know. Each step is done for all of them before the
-    /// next: what they need is far apart in memory, and asked for at once it comes at once.
-    #[inline]
-    pub(super) fn resolve<'v>(&mut self, word: impl Fn(u32, u32) -> &'v [u8]) {
+    pub(super) fn push_words<'v>(
+        &mut self,
+        list: WordList,
+        count: usize,
+        keys: &[u32],
+        word: impl Fn(u32) -> &'v [u8],
+    ) {
         let Self { dictionary, codes, known, unknown, .. } = self;
+        if known.len() <= list.number {
+            known.resize_with(list.number + 1, Vec::new);
+        }
+        let known = &mut known[list.number];
+        // Where words are more than rows (of many dates in one chunk), remembering would cost more than it saves.
+        if known.is_empty() && count <= list.rows {
+            known.resize(count, UNKNOWN);
+        }
+        let begin = codes.len();
+        codes.extend(keys.iter().map(|key| known.get(*key as usize).copied().unwrap_or(UNKNOWN)));
+        if !codes[begin..].contains(&UNKNOWN) {
+            return;
+        }
         let mut touched = 0;
-        for this in unknown.iter_mut() {
-            this.hash = dictionary.hasher.hash_one(word(this.array, this.key));
-            touched ^= dictionary.numbers.touch(this.hash);
+        for (place, key) in (begin..).zip(keys).filter(|(place, _)| codes[*place] == UNKNOWN) {
+            let hash = dictionary.hasher.hash_one(word(*key));
+            touched ^= dictionary.numbers.touch(hash);
+            unknown.push(Unknown { place: place as u32, key: *key, guess: UNKNOWN, hash });
         }
         for this in unknown.iter_mut() {
             this.guess = dictionary.numbers.find(this.hash, |_| true).unwrap_or(UNKNOWN);
@@ -266,11 +271,11 @@ impl TextValues {
         }
         std::hint::black_box(touched);
         for this in unknown.drain(..) {
-            let text = word(this.array, this.key);
+            let text = word(this.key);
             let is_it = (this.guess as usize) < dictionary.entries.len()
                 && dictionary.get(this.guess as usize) == text;
             let number = if is_it { this.guess } else { dictionary.number_of(this.hash, text) };
-            if let Some(known) = known[this.array as usize].get_mut(this.key as usize) {
+            if let Some(known) = known.get_mut(this.key as usize) {
                 *known = number;
             }
             codes[this.place as usize] = number;
@@ -371,9 +376,11 @@ impl IntegerValues {
     }
 
     #[inline]
-    pub(super) fn push_code(&mut self, value: i64) {
-        let number = self.dictionary.number(value);
-        self.codes.push(number);
+    pub(super) fn extend(&mut self, values: impl Iterator<Item = i64>) {
+        match self.dictionary.is_used {
+            true => self.codes.extend(values.map(|value| self.dictionary.number(value))),
+            false => self.values.extend(values),
+        }
     }
 
     pub(super) fn review(&mut self) {

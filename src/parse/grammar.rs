@@ -11,13 +11,11 @@
 //! and knows the hazards. A record accepted here has one reading only: every `"` in it is a delimiter.
 
 use nom::Parser;
-use nom::bytes::complete::{tag, take};
-use nom::character::complete::char;
 use nom::combinator::value;
 use nom::sequence::{delimited, preceded};
 
 use super::error::{Expected, Fault, PResult};
-use super::scan::{last_word, until, word};
+use super::scan::{blank, byte, last_word, until, word};
 use crate::record::value as convert;
 use crate::record::{Field, Quirk, Record};
 
@@ -25,8 +23,8 @@ use crate::record::{Field, Quirk, Record};
 #[inline]
 fn time(i: &[u8]) -> PResult<'_, (i64, &[u8])> {
     let fault = nom::Err::Error(Fault { rest: i, expected: Expected::Time });
-    let (rest, text) = take::<_, _, Fault<'_>>(convert::TIME_LEN)(i).map_err(|_| fault.clone())?;
-    let (rest, _) = char(' ')(rest)?;
+    let Some((text, rest)) = i.split_at_checked(convert::TIME_LEN) else { return Err(fault) };
+    let (rest, ()) = blank(rest)?;
     match convert::time(text) {
         Some(t) if t.is_utc => Ok((rest, (t.seconds, &text[1..text.len() - 1]))),
         _ => Err(fault),
@@ -37,7 +35,8 @@ fn time(i: &[u8]) -> PResult<'_, (i64, &[u8])> {
 #[inline]
 pub(super) fn operation(i: &[u8]) -> PResult<'_, &[u8]> {
     let (rest, name) = word(i)?;
-    if name.contains(&b'.') && name[0].is_ascii_uppercase() || name == b"-" {
+    let has_dot = || name.iter().fold(false, |found, byte| found | (*byte == b'.'));
+    if name[0].is_ascii_uppercase() && has_dot() || name == b"-" {
         Ok((rest, name))
     } else {
         Err(nom::Err::Error(Fault { rest: i, expected: Expected::Operation }))
@@ -60,7 +59,8 @@ pub(super) fn requester(i: &[u8]) -> PResult<'_, (&[u8], bool)> {
 /// A quoted text up to the next quote, without the quotes.
 #[inline]
 fn quoted(i: &[u8]) -> PResult<'_, &[u8]> {
-    delimited(char('"'), until(b'"', Expected::ClosingQuote), char('"')).parse(i)
+    let quote = || byte(b'"', Expected::Quoted);
+    delimited(quote(), until(b'"', Expected::ClosingQuote), quote()).parse(i)
 }
 
 /// A quoted field, or a bare dash (`None`).
@@ -69,9 +69,7 @@ fn quoted_or_dash(i: &[u8]) -> PResult<'_, Option<&[u8]>> {
     if i.first() == Some(&b'"') {
         return quoted(i).map(|(rest, text)| (rest, Some(text)));
     }
-    value(None, tag::<_, _, Fault<'_>>("-"))
-        .parse(i)
-        .map_err(|_| nom::Err::Error(Fault { rest: i, expected: Expected::Quoted }))
+    value(None, byte(b'-', Expected::Quoted)).parse(i)
 }
 
 /// Three digits or a dash, and the blank after.
@@ -136,14 +134,14 @@ pub(super) fn record<'a>(line: &'a [u8], record: &mut Record<'a>) -> Result<(), 
     let (i, op) = operation(i).at(F::Operation)?;
     let (i, key) = word(i).at(F::Key)?;
     let (i, uri) = quoted_or_dash(i).at(F::RequestUri)?;
-    let (i, http_status) = preceded(char(' '), status).parse(i).at(F::HttpStatus)?;
+    let (i, http_status) = preceded(blank, status).parse(i).at(F::HttpStatus)?;
     let (i, error) = word(i).at(F::ErrorCode)?;
     let (i, bytes_sent) = number(i).at(F::BytesSent)?;
     let (i, object_size) = number(i).at(F::ObjectSize)?;
     let (i, total) = number(i).at(F::TotalTimeMs)?;
     let (i, turn_around) = number(i).at(F::TurnAroundTimeMs)?;
     let (i, referer) = quoted_or_dash(i).at(F::Referer)?;
-    let (i, agent) = preceded(char(' '), quoted_or_dash).parse(i).at(F::UserAgent)?;
+    let (i, agent) = preceded(blank, quoted_or_dash).parse(i).at(F::UserAgent)?;
 
     text[F::BucketOwner as usize] = dash(owner);
     text[F::Bucket as usize] = dash(bucket);
@@ -184,13 +182,13 @@ pub(super) fn tail<'a>(line: &'a [u8], record: &mut Record<'a>) -> Result<(), Fi
     let mut width = FIRST;
     while !i.is_empty() && width < Field::COUNT {
         let field = Field::ALL[width];
-        let (rest, text) = preceded(char(' '), last_word).parse(i).at(field)?;
+        let (rest, text) = preceded(blank, last_word).parse(i).at(field)?;
         record.text[width] = dash(text);
         width += 1;
         i = rest;
     }
     if !i.is_empty() {
-        let (rest, _) = char(' ')(i).at(Field::SourceRegion)?;
+        let (rest, ()) = blank(i).at(Field::SourceRegion)?;
         last_word(rest).at(Field::SourceRegion)?;
         record.extra = Some(rest);
         record.quirks.insert(Quirk::ExtraFields);

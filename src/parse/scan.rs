@@ -1,38 +1,80 @@
 //! The one seam between the grammar and fast byte search.
 //!
-//! Everything here is a nom parser over `memchr`; swapping the search touches nothing else.
+//! Everything here is a nom parser over one search; swapping that touches nothing else.
 
 use super::error::{Expected, Fault, PResult};
+
+/// Fields up to this length are searched here, where the search is a few instructions among those of the grammar; the
+/// call of one that is made for long texts pays beyond.
+const NEAR: usize = 64;
+
+/// Bytes looked at at once.
+const STEP: usize = 16;
+
+/// Where `needle` is in `block`: bit n of the answer is byte n.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[inline(always)]
+fn matches(needle: u8, block: &[u8; STEP]) -> u32 {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+    let bytes = u128::from_le_bytes(*block);
+    // SAFETY: nothing is compiled here where SSE2 is missing.
+    unsafe {
+        let bytes = _mm_set_epi64x((bytes >> 64) as i64, bytes as i64);
+        _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(needle as i8))) as u32
+    }
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+#[inline(always)]
+fn matches(needle: u8, block: &[u8; STEP]) -> u32 {
+    (0..).zip(block).fold(0, |bits, (at, byte)| bits | u32::from(*byte == needle) << at)
+}
+
+/// Where the next `needle` is.
+#[inline(always)]
+fn find(needle: u8, i: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(block) = i.get(at..).and_then(|rest| rest.first_chunk::<STEP>()) {
+        let found = matches(needle, block);
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize);
+        }
+        at += STEP;
+        if at >= NEAR {
+            return memchr::memchr(needle, &i[at..]).map(|more| at + more);
+        }
+    }
+    i[at..].iter().position(|byte| *byte == needle).map(|more| at + more)
+}
+
+/// That byte and no other.
+#[inline(always)]
+pub(super) fn byte(wanted: u8, expected: Expected) -> impl Fn(&[u8]) -> PResult<'_, ()> {
+    move |i| match i.split_first() {
+        Some((first, rest)) if *first == wanted => Ok((rest, ())),
+        _ => Err(nom::Err::Error(Fault { rest: i, expected })),
+    }
+}
+
+/// One blank.
+#[inline(always)]
+pub(super) fn blank(i: &[u8]) -> PResult<'_, ()> {
+    byte(b' ', Expected::Blank)(i)
+}
 
 /// The bytes up to the next `needle`, which is left; fails when there is none.
 #[inline]
 pub(super) fn until(needle: u8, expected: Expected) -> impl Fn(&[u8]) -> PResult<'_, &[u8]> {
-    move |i| match memchr::memchr(needle, i) {
+    move |i| match find(needle, i) {
         Some(at) => Ok((&i[at..], &i[..at])),
         None => Err(nom::Err::Error(Fault { rest: i, expected })),
     }
 }
 
-/// Where the next blank is. Most fields are shorter than eight bytes, where looking at eight at once beats the
-/// call of a search that is made for long texts.
-#[inline(always)]
-fn find_blank(i: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const BLANKS: u64 = u64::from_ne_bytes([b' '; 8]);
-    let Some(head) = i.first_chunk::<8>() else { return i.iter().position(|b| *b == b' ') };
-    // A byte that is zero after the exclusive or is a blank; the lowest one found so is exact.
-    let word = u64::from_le_bytes(*head) ^ BLANKS;
-    let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
-    if zeros != 0 {
-        return Some((zeros.trailing_zeros() / 8) as usize);
-    }
-    memchr::memchr(b' ', &i[8..]).map(|at| at + 8)
-}
-
 /// A word: the bytes before the next blank, at least one, and the blank consumed.
 #[inline]
 pub(super) fn word(i: &[u8]) -> PResult<'_, &[u8]> {
-    match find_blank(i) {
+    match find(b' ', i) {
         Some(at) if at > 0 => Ok((&i[at + 1..], &i[..at])),
         _ => Err(nom::Err::Error(Fault { rest: i, expected: Expected::Word })),
     }
@@ -41,7 +83,7 @@ pub(super) fn word(i: &[u8]) -> PResult<'_, &[u8]> {
 /// The last word of a line or one followed by a blank, which is left; at least one byte.
 #[inline]
 pub(super) fn last_word(i: &[u8]) -> PResult<'_, &[u8]> {
-    let end = find_blank(i).unwrap_or(i.len());
+    let end = find(b' ', i).unwrap_or(i.len());
     if end == 0 {
         return Err(nom::Err::Error(Fault { rest: i, expected: Expected::Word }));
     }

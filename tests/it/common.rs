@@ -87,12 +87,13 @@ pub fn parse(line: &[u8]) -> Result<Record<'_>, Reject> {
 /// The rows that the records among the lines of `text` become, as the ingest makes them; rejects are left out.
 /// `text` lies at `offset` of the log object `logs/key`.
 pub fn batch_at(text: &[u8], offset: u64) -> Vec<DateBatch> {
-    let mut batcher = Batcher::new(text).expect("the chunk is small");
-    let from = batcher.provenance(Some("amzn-s3-demo-logs"), "logs/key", 0, offset);
+    let mut batcher = Batcher::new();
+    let mut rows = batcher.chunk(text, split_lines(text).count()).expect("the chunk is small");
+    let from = rows.provenance(Some("amzn-s3-demo-logs"), "logs/key", 0, offset);
     let mut record = Record::default();
     for line in split_lines(text) {
         if parse_line(line.text, &mut record).is_ok() {
-            batcher.push(&mut record, &line, &from);
+            rows.push(&mut record, &line, &from);
         }
     }
     batcher.finish().expect("columns fit the schema")

@@ -2,24 +2,32 @@
 //! read by position, each range owning the lines that begin in it. What was read before is known by its hash, and not
 //! parsed. What is in a line is not known here.
 
+use std::cell::Cell;
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use twox_hash::XxHash3_128;
 
-use super::{BLOCK, GROUP, Novelty, Piece, SMALL, SMALL_CHUNK, Work, etag, lock};
+use super::{BLOCK, GROUP, Novelty, Piece, SMALL, SPAN, Work, etag, lock};
+use crate::batch::Batcher;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lines::{Line, split_lines};
 use crate::source::decode::MAX_LINE;
 use crate::source::local::unreadable;
 use crate::source::{Body, Failure, FailureClass, LogObject, Place, Remote, decode};
 
+/// Bytes read at a time of the line that goes on behind a block.
+const REST: u64 = 64 << 10;
+
 impl<'a> Work<'a> {
     pub(super) fn feed<'s>(&'s self, scope: &rayon::ScopeFifo<'s>) {
         let mut group = Vec::new();
         let mut group_bytes = 0;
+        let all_small = self.objects.iter().map(|object| object.size).filter(|size| *size <= SMALL).sum();
+        let share = share(all_small);
         for (at, object) in self.objects.iter().enumerate() {
             let Place::File(path) = &object.place else {
                 self.fatal(Error::new(ErrorKind::Internal, "an object of a bucket has no bucket"));
@@ -31,7 +39,7 @@ impl<'a> Work<'a> {
             }
             group.push((at, path));
             group_bytes += object.size;
-            if group_bytes >= BLOCK || group.len() == GROUP {
+            if group_bytes >= share || group.len() == GROUP {
                 let group = std::mem::take(&mut group);
                 scope.spawn_fifo(move |_| self.files(group));
                 group_bytes = 0;
@@ -42,7 +50,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Reads small files into one chunk.
+    /// Reads small files into chunks.
     fn files(&self, group: Vec<(usize, &'a std::path::PathBuf)>) {
         if self.stopped() {
             return;
@@ -60,7 +68,7 @@ impl<'a> Work<'a> {
         });
     }
 
-    /// Takes objects that came whole, as they were stored, into one chunk.
+    /// Takes objects that came whole, as they were stored, into chunks.
     pub(in crate::ingest) fn fetched(&self, remote: &dyn Remote, group: Vec<(usize, Vec<u8>)>) {
         if self.stopped() {
             return;
@@ -79,15 +87,16 @@ impl<'a> Work<'a> {
         });
     }
 
-    /// Makes one chunk of small objects: `read` appends the text of one, or returns it when it is large after all.
+    /// Makes chunks of small objects: `read` appends the text of one, or returns it when it is large after all.
     fn small<T>(
         &self,
         size: u64,
         group: Vec<(usize, T)>,
         read: impl Fn(T, &mut Vec<u8>) -> Result<Option<Body>, Failure>,
     ) {
-        let mut chunk = Vec::with_capacity(size as usize);
+        let mut chunk = Vec::with_capacity(size.min(2 * BLOCK) as usize);
         let mut pieces = Vec::with_capacity(group.len());
+        let mut batcher = Batcher::new();
         for (object, from_where) in group {
             if self.stopped() {
                 return;
@@ -96,7 +105,7 @@ impl<'a> Work<'a> {
             match read(from_where, &mut chunk) {
                 Ok(None) => {}
                 Ok(Some(Body::Bytes(bytes))) => {
-                    self.whole(object, bytes);
+                    self.whole(object, bytes, &mut batcher);
                     continue;
                 }
                 Ok(Some(Body::File(file, len))) => {
@@ -120,14 +129,18 @@ impl<'a> Work<'a> {
             // Objects are checked to be UTF-8 together: what ends one must not make a character with what begins
             // the next.
             chunk.push(b'\n');
-            // Compressed ones are larger than they seemed.
-            if chunk.len() > SMALL_CHUNK {
-                self.parse(&chunk, &pieces);
+            if chunk.len() as u64 >= BLOCK {
+                self.parse(&chunk, &pieces, &mut batcher);
                 chunk.clear();
                 pieces.clear();
+                // Compressed ones are larger than they seemed.
+                if batcher.bytes() as u64 >= SPAN {
+                    self.pool_rows(std::mem::take(&mut batcher));
+                }
             }
         }
-        self.parse(&chunk, &pieces);
+        self.parse(&chunk, &pieces, &mut batcher);
+        self.pool_rows(batcher);
     }
 
     /// Whether an object that is in memory is new; when it is a copy, that is noted.
@@ -148,15 +161,20 @@ impl<'a> Work<'a> {
             return;
         }
         match decode::open(path) {
-            Ok(Body::Bytes(bytes)) => self.whole(object, bytes),
+            Ok(Body::Bytes(bytes)) => {
+                let mut batcher = Batcher::new();
+                self.whole(object, bytes, &mut batcher);
+                self.pool_rows(batcher);
+            }
             Ok(Body::File(file, len)) => {
                 if !self.is_worth_reading(object, &file, len) {
                     return;
                 }
                 let file = Arc::new(file);
-                for start in (0..len).step_by(BLOCK as usize) {
+                let span = share(len);
+                for start in (0..len).step_by(span as usize) {
                     let file = Arc::clone(&file);
-                    scope.spawn_fifo(move |_| self.range(object, &file, start, len));
+                    scope.spawn_fifo(move |_| self.span(object, &file, start..(start + span).min(len), len));
                 }
             }
             Err(e) if e.kind() == ErrorKind::Input => self.damaged(object, path.display().to_string(), e),
@@ -172,7 +190,9 @@ impl<'a> Work<'a> {
 
     fn ranges_inline(&self, object: usize, file: &File, len: u64) {
         if self.is_worth_reading(object, file, len) {
-            (0..len).step_by(BLOCK as usize).for_each(|start| self.range(object, file, start, len));
+            (0..len)
+                .step_by(SPAN as usize)
+                .for_each(|start| self.span(object, file, start..(start + SPAN).min(len), len));
         }
     }
 
@@ -257,7 +277,7 @@ impl<'a> Work<'a> {
     }
 
     /// Parses a decoded object that is in memory.
-    fn whole(&self, object: usize, bytes: Vec<u8>) {
+    fn whole(&self, object: usize, bytes: Vec<u8>, batcher: &mut Batcher) {
         let is_endless = |line: Line<'_>| line.text.len() as u64 > MAX_LINE;
         if bytes.len() as u64 > MAX_LINE && split_lines(&bytes).any(is_endless) {
             return self.endless(object);
@@ -271,28 +291,56 @@ impl<'a> Work<'a> {
         while from < text.len() && !self.stopped() {
             let end = (from + BLOCK as usize).min(text.len());
             let to = memchr::memchr(b'\n', &text[end..]).map_or(text.len(), |at| end + at + 1);
-            self.parse(&text[from..to], &[Piece { object, from: 0, to: to - from, offset: from as u64 }]);
+            let piece = Piece { object, from: 0, to: to - from, offset: from as u64 };
+            self.parse(&text[from..to], &[piece], batcher);
+            if batcher.bytes() as u64 >= SPAN {
+                self.pool_rows(std::mem::take(batcher));
+            }
             from = to;
         }
     }
 
-    /// Parses the lines that begin in the block at `start` of a file of `len` bytes.
-    fn range(&self, object: usize, file: &File, start: u64, len: u64) {
-        if self.ended() {
-            return;
+    /// Parses the lines that begin in `span` of a file of `len` bytes; the span begins with a block.
+    fn span(&self, object: usize, file: &File, span: Range<u64>, len: u64) {
+        let mut batcher = Batcher::new();
+        for start in span.step_by(BLOCK as usize) {
+            if self.ended() {
+                return;
+            }
+            self.block(object, file, start, len, &mut batcher);
+            // A line may be as long as many blocks.
+            if batcher.bytes() as u64 > SPAN + BLOCK {
+                self.pool_rows(std::mem::take(&mut batcher));
+            }
         }
-        match read_block(file, start, len) {
-            Ok((bytes, skip, hash)) => {
+        self.pool_rows(batcher);
+    }
+
+    /// Parses the lines that begin in the block at `start`.
+    fn block(&self, object: usize, file: &File, start: u64, len: u64, batcher: &mut Batcher) {
+        let mut buffer = BUFFER.take();
+        match read_block(file, start, len, &mut buffer) {
+            Ok((lines, hash)) => {
                 lock(&self.states[object]).blocks[(start / BLOCK) as usize] = hash;
-                let Some(skip) = skip.filter(|_| !self.stopped()) else { return };
-                let size = bytes.len() - skip;
-                let lead = u64::from(start > 0);
-                let piece = Piece { object, from: 0, to: size, offset: start - lead + skip as u64 };
-                self.parse(&bytes[skip..], &[piece]);
+                if let Some(lines) = lines.filter(|_| !self.stopped()) {
+                    let lead = u64::from(start > 0);
+                    let offset = start - lead + lines.start as u64;
+                    let piece = Piece { object, from: 0, to: lines.len(), offset };
+                    self.parse(&buffer[lines], &[piece], batcher);
+                }
             }
             Err(e) => self.spoiled(object, self.unreadable(object, e)),
         }
+        if buffer.len() as u64 <= 2 * BLOCK {
+            BUFFER.set(buffer);
+        }
     }
+}
+
+/// Bytes that one task is to read, whole blocks, so that of `all` bytes each thread has several.
+fn share(all: u64) -> u64 {
+    let share = all / (rayon::current_num_threads() as u64 * 4);
+    share.next_multiple_of(BLOCK).clamp(BLOCK, SPAN)
 }
 
 fn block_hashes(text: &[u8]) -> Vec<u128> {
@@ -324,35 +372,51 @@ fn has_endless_line(file: &File, len: u64, stopped: impl Fn() -> bool) -> std::i
     Ok(false)
 }
 
-/// The bytes of the block at `start` and of the line that goes on behind it; where its first own line begins in
-/// them (`None`: it has none); and the hash of the block. One byte before the block is read too, to see whether
-/// a line begins with it.
-fn read_block(file: &File, start: u64, len: u64) -> std::io::Result<(Vec<u8>, Option<usize>, u128)> {
+thread_local! {
+    /// What this thread reads blocks into: used again, it need not be filled with zeros for each.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Reads the block at `start` and the line that goes on behind it to the front of `buffer`, which may stay longer.
+/// Returns where the lines are that begin in the block (`None`: there are none), and the hash of the block. One byte
+/// before the block is read too, to see whether a line begins with it.
+fn read_block(
+    file: &File,
+    start: u64,
+    len: u64,
+    buffer: &mut Vec<u8>,
+) -> std::io::Result<(Option<Range<usize>>, u128)> {
     let end = (start + BLOCK).min(len);
     let lead = usize::from(start > 0);
-    let mut bytes = vec![0; (end - start) as usize + lead];
-    file.read_exact_at(&mut bytes, start - lead as u64)?;
-    let hash = XxHash3_128::oneshot(&bytes[lead..]);
-    let skip = match lead {
+    let mut filled = (end - start) as usize + lead;
+    read_at(file, buffer, 0..filled, start - lead as u64)?;
+    let hash = XxHash3_128::oneshot(&buffer[lead..filled]);
+    let begin = match lead {
         0 => Some(0),
-        _ => memchr::memchr(b'\n', &bytes).map(|at| at + 1).filter(|at| *at < bytes.len()),
+        _ => memchr::memchr(b'\n', &buffer[..filled]).map(|at| at + 1).filter(|at| *at < filled),
     };
-    if skip.is_none() {
-        return Ok((bytes, None, hash));
-    }
+    let Some(begin) = begin else { return Ok((None, hash)) };
     let mut at = end;
-    while at < len && bytes.last() != Some(&b'\n') {
-        let old = bytes.len();
-        let step = (64 << 10).min(len - at);
-        bytes.resize(old + step as usize, 0);
-        file.read_exact_at(&mut bytes[old..], at)?;
+    while at < len && buffer[filled - 1] != b'\n' {
+        let step = REST.min(len - at);
+        let more = filled..filled + step as usize;
+        read_at(file, buffer, more.clone(), at)?;
         at += step;
-        if let Some(newline) = memchr::memchr(b'\n', &bytes[old..]) {
-            bytes.truncate(old + newline + 1);
+        filled = more.end;
+        if let Some(newline) = memchr::memchr(b'\n', &buffer[more.clone()]) {
+            filled = more.start + newline + 1;
         } else if at - start > BLOCK + MAX_LINE {
             // It was none when it was looked at: the file has changed since.
             return Err(std::io::Error::other("a line has grown beyond 64 MiB while it was read"));
         }
     }
-    Ok((bytes, skip, hash))
+    Ok((Some(begin..filled), hash))
+}
+
+/// Reads what is at `offset` of the file into that part of `buffer`, which grows when it is too short.
+fn read_at(file: &File, buffer: &mut Vec<u8>, part: Range<usize>, offset: u64) -> std::io::Result<()> {
+    if buffer.len() < part.end {
+        buffer.resize(part.end, 0);
+    }
+    file.read_exact_at(&mut buffer[part], offset)
 }

@@ -1,0 +1,181 @@
+//! The order of rows by bucket and time, as runs of rows that stand together already.
+//!
+//! Batches of log lines are of one bucket and nearly in time order, so few runs say it all, and whoever moves the rows
+//! moves a run at a time. Only where batches overlap in time is the place of each row looked at. It knows two columns
+//! and moves nothing.
+
+use std::ops::Range;
+
+use arrow::array::{Array, AsArray, RecordBatch, StringViewArray, TimestampMicrosecondArray};
+use arrow::datatypes::{TimestampMicrosecondType, UInt32Type};
+
+use crate::record::Field;
+
+/// Rows of one batch that follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) batch: u32,
+    from: u32,
+    len: u32,
+}
+
+impl Run {
+    pub(super) fn rows(&self) -> Range<usize> {
+        self.from as usize..(self.from + self.len) as usize
+    }
+
+    /// The first `len` rows, and the others.
+    fn split(self, len: u32) -> (Run, Run) {
+        (Run { len, ..self }, Run { from: self.from + len, len: self.len - len, ..self })
+    }
+}
+
+/// A run of one bucket in time order, with its first and last time; rows without a time come first.
+#[derive(Debug, Clone, Copy)]
+struct Sorted {
+    first: i64,
+    last: i64,
+    run: Run,
+}
+
+/// All rows of `batches` by (bucket, time); ties mostly in the order given.
+pub(super) fn order(batches: &[RecordBatch]) -> Vec<Run> {
+    let mut buckets: Vec<(Option<&str>, Vec<Sorted>)> = Vec::new();
+    for (number, batch) in (0..).zip(batches) {
+        let times = batch.column(Field::Time as usize).as_primitive::<TimestampMicrosecondType>();
+        let names = Names::of(batch);
+        let mut current = usize::MAX;
+        let mut from = 0;
+        while from < batch.num_rows() {
+            let name = names.get(from);
+            if buckets.get(current).is_none_or(|(n, _)| *n != name) {
+                current = buckets.iter().position(|(n, _)| *n == name).unwrap_or_else(|| {
+                    buckets.push((name, Vec::new()));
+                    buckets.len() - 1
+                });
+            }
+            let sorted = sorted_run(number, from..names.end_of_same(from), times);
+            from = sorted.run.rows().end;
+            buckets[current].1.push(sorted);
+        }
+    }
+    buckets.sort_by_key(|(name, _)| *name);
+    let mut order = Vec::new();
+    for (_, mut runs) in buckets {
+        runs.sort_by_key(|sorted| sorted.first);
+        if runs.windows(2).all(|pair| pair[0].last <= pair[1].first) {
+            order.extend(runs.iter().map(|sorted| sorted.run));
+        } else {
+            merge(batches, &runs, &mut order);
+        }
+    }
+    order
+}
+
+/// The longest run in time order from the start of `rows`, which is not empty.
+fn sorted_run(batch: u32, rows: Range<usize>, times: &TimestampMicrosecondArray) -> Sorted {
+    let Range { start, end } = rows;
+    let (first, last, len) = if times.null_count() == 0 {
+        let values = &times.values()[start..end];
+        let len = values.windows(2).position(|pair| pair[0] > pair[1]).map_or(values.len(), |at| at + 1);
+        (values[0], values[len - 1], len)
+    } else {
+        let first = time(times, start);
+        let mut last = first;
+        let mut at = start + 1;
+        while at < end && time(times, at) >= last {
+            last = time(times, at);
+            at += 1;
+        }
+        (first, last, at - start)
+    };
+    Sorted { first, last, run: Run { batch, from: start as u32, len: len as u32 } }
+}
+
+fn time(times: &TimestampMicrosecondArray, row: usize) -> i64 {
+    if times.is_valid(row) { times.value(row) } else { i64::MIN }
+}
+
+/// Appends the rows of runs that overlap, by time.
+fn merge(batches: &[RecordBatch], runs: &[Sorted], order: &mut Vec<Run>) {
+    let mut rows: Vec<(i64, u32, u32)> = Vec::new();
+    for Sorted { run, .. } in runs {
+        let times = batches[run.batch as usize].column(Field::Time as usize);
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        rows.extend(run.rows().map(|row| (time(times, row), run.batch, row as u32)));
+    }
+    rows.sort_by_key(|(time, _, _)| *time);
+    let begin = order.len();
+    for (_, batch, row) in rows {
+        match order[begin..].last_mut() {
+            Some(last) if last.batch == batch && last.from + last.len == row => last.len += 1,
+            _ => order.push(Run { batch, from: row, len: 1 }),
+        }
+    }
+}
+
+/// Bucket names of a batch.
+enum Names<'b> {
+    Words(&'b arrow::array::UInt32Array, &'b StringViewArray),
+    Texts(&'b StringViewArray),
+}
+
+impl<'b> Names<'b> {
+    fn of(batch: &'b RecordBatch) -> Self {
+        let names = batch.column(Field::Bucket as usize);
+        match names.as_dictionary_opt::<UInt32Type>() {
+            Some(words) => Names::Words(words.keys(), words.values().as_string_view()),
+            None => Names::Texts(names.as_string_view()),
+        }
+    }
+
+    fn get(&self, row: usize) -> Option<&'b str> {
+        match self {
+            Names::Words(keys, words) => keys.is_valid(row).then(|| words.value(keys.value(row) as usize)),
+            Names::Texts(names) => names.is_valid(row).then(|| names.value(row)),
+        }
+    }
+
+    /// Where the rows with the name of `row` end that follow it.
+    fn end_of_same(&self, row: usize) -> usize {
+        let (len, end) = match self {
+            Names::Words(keys, _) if keys.null_count() == 0 => {
+                let keys = keys.values();
+                (keys.len(), keys[row..].iter().position(|key| *key != keys[row]))
+            }
+            Names::Words(keys, _) => {
+                let name = self.get(row);
+                (keys.len(), (row..keys.len()).position(|other| self.get(other) != name))
+            }
+            Names::Texts(names) => {
+                let name = self.get(row);
+                (names.len(), (row..names.len()).position(|other| self.get(other) != name))
+            }
+        };
+        end.map_or(len, |at| row + at)
+    }
+}
+
+/// Cuts runs into groups of `group_rows`, the last one of fewer, and each run into pieces of at most `run_rows`.
+pub(super) fn groups(runs: &[Run], group_rows: usize, run_rows: usize) -> Vec<Vec<Run>> {
+    let mut groups = Vec::new();
+    let mut group = Vec::new();
+    let mut room = group_rows;
+    for run in runs {
+        let mut rest = *run;
+        while rest.len > 0 {
+            let (piece, behind) = rest.split((rest.len as usize).min(room).min(run_rows) as u32);
+            group.push(piece);
+            rest = behind;
+            room -= piece.len as usize;
+            if room == 0 {
+                groups.push(std::mem::take(&mut group));
+                room = group_rows;
+            }
+        }
+    }
+    if !group.is_empty() {
+        groups.push(group);
+    }
+    groups
+}
