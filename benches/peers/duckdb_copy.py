@@ -25,8 +25,28 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def column(name: str, sql_type: str, tuned: bool) -> str:
+# A key as s3trail decodes it: once and with `+` for a blank in rows of BATCH and S3, else twice.
+DECODED_KEY = (
+    "CASE WHEN key = '-' THEN NULL "
+    "WHEN starts_with(operation, 'BATCH.') OR starts_with(operation, 'S3.') "
+    "THEN url_decode(replace(key, '+', ' ')) "
+    "ELSE url_decode(url_decode(key)) END"
+)
+
+
+def extra_columns(source: str) -> list[str]:
+    """What s3trail's table has beside the fields and SQL can make of them."""
+    return [
+        f"CASE WHEN {DECODED_KEY} <> key THEN key END AS key_logged",
+        f"{quoted(source.rpartition('/')[2])} AS log_key",
+        "try_strptime(time_text || ' ' || time_offset, '[%d/%b/%Y:%H:%M:%S %z]')::DATE AS event_date",
+    ]
+
+
+def column(name: str, sql_type: str, tuned: bool, decoded: bool) -> str:
     """The expression that turns the text of a field into its column."""
+    if name == "key" and decoded:
+        return f"{DECODED_KEY} AS key"
     if name == "time":
         return "try_strptime(time_text || ' ' || time_offset, '[%d/%b/%Y:%H:%M:%S %z]') AS time"
     if name == "acl_required":
@@ -39,12 +59,13 @@ def column(name: str, sql_type: str, tuned: bool) -> str:
     return f"nullif({name}, '-') AS {name}"
 
 
-def statement(source: str, target: str, tuned: bool) -> str:
+def statement(source: str, target: str, tuned: bool, decoded: bool = False) -> str:
     """The COPY statement.
 
     `strict_mode = false` and `ignore_errors` are not a choice: with strict quoting, the first stray quote in a user
     agent makes the reader lose nearly everything that follows it.
-    Tuned: dashes and integers are left to the CSV reader, and zstd runs at level 1.
+    Tuned: dashes and integers are left to the CSV reader, and zstd runs at level 1. Decoded: keys are decoded, and the
+    columns of `extra_columns` are written too.
     """
     tokens = {}  # of the CSV reader; `[01/Mar/2026:10:00:00 +0000]` is two, as it holds a blank and no quotes
     for name, sql_type in FIELDS.items():
@@ -66,10 +87,12 @@ def statement(source: str, target: str, tuned: bool) -> str:
     ]
     if tuned:
         options.append("nullstr = '-'")
-    select = ", ".join(column(name, sql_type, tuned) for name, sql_type in FIELDS.items())
+    select = [column(name, sql_type, tuned, decoded) for name, sql_type in FIELDS.items()]
+    if decoded:
+        select += extra_columns(source)
     level = ", COMPRESSION_LEVEL 1" if tuned else ""
     return (
-        f"COPY (SELECT {select} FROM read_csv({quoted(source)}, {', '.join(options)})) "
+        f"COPY (SELECT {', '.join(select)} FROM read_csv({quoted(source)}, {', '.join(options)})) "
         f"TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd{level})"
     )
 
@@ -80,6 +103,7 @@ def main() -> None:
     parser.add_argument("target")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--tuned", action="store_true", help="the fastest settings found")
+    parser.add_argument("--decoded", action="store_true", help="keys decoded, and further columns of s3trail's")
     args = parser.parse_args()
 
     connection = duckdb.connect()
@@ -88,8 +112,9 @@ def main() -> None:
     connection.execute("SET TimeZone = 'UTC'")
     if args.tuned:
         connection.execute("SET preserve_insertion_order = false")
+    copy = statement(args.source, args.target, args.tuned, args.decoded)
     started = time.perf_counter()
-    (rows,) = connection.execute(statement(args.source, args.target, args.tuned)).fetchone()
+    (rows,) = connection.execute(copy).fetchone()
     copy_seconds = time.perf_counter() - started
     print(json.dumps({"rows": rows, "import_seconds": import_seconds, "copy_seconds": copy_seconds}))
 

@@ -212,8 +212,15 @@ PEERS: list[Peer] = [
         *DUCKDB,
     ),
     Script(
+        "duckdb-decoded",
+        "the same columns as s3trail's as far as SQL can make them: `key` decoded, `key_logged`, `log_key`, "
+        "`event_date`",
+        *DUCKDB,
+        "--decoded",
+    ),
+    Script(
         "duckdb-tuned",
-        "the same with the fastest settings found: dashes and integers left to the CSV reader, "
+        "as `duckdb` with the fastest settings found: dashes and integers left to the CSV reader, "
         "rows in any order, zstd level 1",
         *DUCKDB,
         "--tuned",

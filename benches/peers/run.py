@@ -53,6 +53,7 @@ class Result:
     answers: list[Answer] = field(default_factory=list)
     bytes_on_disk: int = 0
     misread: Optional[int] = None  # None when there is no table to audit
+    field_bytes: Optional[int] = None  # of the 27 fields alone; None when there is no table to audit
     startup_seconds: Optional[float] = None
     version: str = "version unknown"
 
@@ -76,7 +77,7 @@ def run_once(result: Result, job: Job, audit: bool) -> None:
     if audit:
         glob = result.peer.parquet(job)
         if glob is not None:
-            result.misread = audited(result.peer, job, glob, answer)
+            result.misread, result.field_bytes = audited(result.peer, job, glob, answer)
     else:
         if answer.rows != result.answers[-1].rows:
             raise Trouble(f"{result.peer.name}: {answer.rows} rows now, {result.answers[-1].rows} before")
@@ -86,8 +87,9 @@ def run_once(result: Result, job: Job, audit: bool) -> None:
     shutil.rmtree(job.out)
 
 
-def audited(peer: Peer, job: Job, glob: str, answer: Answer) -> int:
-    """Checks that the table is the one that was asked for; returns the number of misread rows."""
+def audited(peer: Peer, job: Job, glob: str, answer: Answer) -> tuple[int, int]:
+    """Checks that the table is the one that was asked for; returns the number of misread rows, and the bytes of the
+    27 fields."""
     command = [str(job.python), str(HERE / "audit.py"), glob, *(["--text"] if peer.text_columns else [])]
     found = json.loads(measure(command, job.out.parent / f"{peer.name}-audit").stdout)
     if found["rows"] != answer.rows:
@@ -98,7 +100,7 @@ def audited(peer: Peer, job: Job, glob: str, answer: Answer) -> int:
         actual = found["columns"].get(name)
         if actual != sql_type:
             raise Trouble(f"{peer.name}: column {name} is {actual}, not {sql_type}: no fair comparison")
-    return found["misread"]
+    return found["misread"], found["field_bytes"]
 
 
 def start_up(result: Result, job: Job, log: Path) -> None:
@@ -171,7 +173,7 @@ def count_lines(path: Path) -> int:
 
 def table(results: list[Result], skipped: dict[str, str], size: int, lines: int, build: Build) -> str:
     """The Markdown table and the notes under it."""
-    columns = ["tool", "seconds (min / median / max)", "MB/s", "CPU s", "peak RSS", "on disk"]
+    columns = ["tool", "seconds (min / median / max)", "MB/s", "CPU s", "peak RSS", "on disk", "27 fields"]
     columns += ["rows", "kept aside", "lost", "misread"]
     cells = []
     for result in results:
@@ -184,6 +186,7 @@ def table(results: list[Result], skipped: dict[str, str], size: int, lines: int,
             f"{statistics.median(run.cpu_seconds for run in result.runs):.2f}",
             megabytes(max(run.peak_rss_bytes for run in result.runs)),
             megabytes(result.bytes_on_disk),
+            "no table" if result.field_bytes is None else megabytes(result.field_bytes),
             "no table" if result.misread is None else f"{last.rows:,}",
             f"{last.kept_aside:,}",
             "?" if lost is None else f"{lost:,}",
@@ -211,7 +214,7 @@ def table(results: list[Result], skipped: dict[str, str], size: int, lines: int,
     rows += [
         "- kept aside: lines held outside the table (s3trail's rejects and removed duplicates); lost: lines of "
         "the input that are nowhere; misread: rows whose fields are shifted so far that one holds an impossible "
-        "value (a lower bound).",
+        "value (a lower bound); 27 fields: what the columns of the fields take of the disk, without others.",
         "- Not equal work: s3trail also decodes keys, writes where every line came from, keeps rejects and a "
         "ledger, syncs its files and commits; the others write one file and sync nothing.",
     ]
@@ -248,6 +251,7 @@ def as_json(results: list[Result], context: dict) -> dict:
                 "peak_rss_bytes": [run.peak_rss_bytes for run in result.runs],
                 "startup_seconds": result.startup_seconds,
                 "bytes_on_disk": result.bytes_on_disk,
+                "field_bytes": result.field_bytes,
                 "rows": last.rows,
                 "kept_aside": last.kept_aside,
                 "lost": result.lost(context["input"]["lines"]),

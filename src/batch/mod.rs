@@ -27,32 +27,86 @@ pub use rows::LineReader;
 use schema::{lingers, repeats};
 use text::{Texts, Words};
 
-/// How many fields are text that repeats, and how many text that does not.
-const fn count_text(is_repeating: bool) -> usize {
-    count_text_until(Field::COUNT, is_repeating)
+/// Whether the texts of a field repeat from record to record, and whether they linger: are mostly those of the record
+/// before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Habit {
+    Lingering,
+    Repeating,
+    Plain,
 }
 
-/// How many of the first `fields` are.
-const fn count_text_until(fields: usize, is_repeating: bool) -> usize {
+const fn habit(field: Field) -> Habit {
+    match (repeats(field), lingers(field)) {
+        (true, true) => Habit::Lingering,
+        (true, false) => Habit::Repeating,
+        (false, _) => Habit::Plain,
+    }
+}
+
+/// How many text fields are of one of these habits.
+const fn count(habits: &[Habit]) -> usize {
     let mut n = 0;
     let mut i = 0;
-    while i < fields {
-        let field = Field::ALL[i];
-        n += (matches!(field.field_type(), FieldType::Text) && repeats(field) == is_repeating) as usize;
+    while i < Field::COUNT {
+        n += is_text_of(Field::ALL[i], habits) as usize;
         i += 1;
     }
     n
 }
 
+const fn is_text_of(field: Field, habits: &[Habit]) -> bool {
+    let mut i = 0;
+    while i < habits.len() {
+        if matches!(field.field_type(), FieldType::Text) && habit(field) as u8 == habits[i] as u8 {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+const WORDS: [Habit; 2] = [Habit::Lingering, Habit::Repeating];
+
+/// The text fields of a habit, each with its number among the columns of its kind, words or plain texts.
+const fn text_fields<const N: usize>(habit: Habit) -> [(Field, usize); N] {
+    let kind: &[Habit] = if habit as u8 == Habit::Plain as u8 { &[Habit::Plain] } else { &WORDS };
+    let mut fields = [(Field::ALL[0], 0); N];
+    let (mut n, mut column, mut i) = (0, 0, 0);
+    while i < Field::COUNT {
+        let field = Field::ALL[i];
+        if is_text_of(field, &[habit]) {
+            fields[n] = (field, column);
+            n += 1;
+        }
+        column += is_text_of(field, kind) as usize;
+        i += 1;
+    }
+    fields
+}
+
+const LINGERING: [(Field, usize); count(&[Habit::Lingering])] = text_fields(Habit::Lingering);
+const REPEATING: [(Field, usize); count(&[Habit::Repeating])] = text_fields(Habit::Repeating);
+const PLAIN: [(Field, usize); count(&[Habit::Plain])] = text_fields(Habit::Plain);
+
 /// Columns of repeating text: those of fields, then quirks, log bucket and log key.
-const WORD_COLUMNS: usize = count_text(true) + 3;
-const BUCKET_WORDS: usize = count_text_until(Field::Bucket as usize, true);
+const WORD_COLUMNS: usize = count(&WORDS) + 3;
+const BUCKET_WORDS: usize = column_of(Field::Bucket, &LINGERING);
 const QUIRK_WORDS: usize = WORD_COLUMNS - 3;
 const LOG_BUCKET_WORDS: usize = WORD_COLUMNS - 2;
 const LOG_KEY_WORDS: usize = WORD_COLUMNS - 1;
 
+const fn column_of(field: Field, fields: &[(Field, usize)]) -> usize {
+    let mut i = 0;
+    while fields[i].0 as usize != field as usize {
+        i += 1;
+    }
+    fields[i].1
+}
+
 /// Columns of other text: those of fields, then the logged key and unknown fields.
-const PLAIN_COLUMNS: usize = count_text(false) + 2;
+const PLAIN_COLUMNS: usize = count(&[Habit::Plain]) + 2;
+const KEY_TEXTS: usize = column_of(Field::Key, &PLAIN);
 const KEY_LOGGED_TEXTS: usize = PLAIN_COLUMNS - 2;
 const EXTRA_TEXTS: usize = PLAIN_COLUMNS - 1;
 
@@ -125,7 +179,8 @@ impl Default for Batcher {
 impl Batcher {
     /// Without rows yet.
     pub fn new() -> Self {
-        let words = SIZES.with_borrow(|sizes| sizes.words.map(|(words, bytes)| Words::with_capacity(words, bytes)));
+        let words =
+            SIZES.with_borrow(|sizes| sizes.words.map(|(words, bytes)| Words::with_capacity(words, bytes)));
         Self { quirk_names: HashMap::new(), words: Box::new(words), groups: Vec::new(), current: 0, bytes: 0 }
     }
 
@@ -136,10 +191,11 @@ impl Batcher {
         if self.bytes > i32::MAX as usize / 4 {
             return Err(Error::new(ErrorKind::Internal, "a chunk of 512 MiB or more"));
         }
+        // Nearly all are: one pass tells.
+        let is_plain = is_plain(chunk);
         Ok(Rows {
-            // A newline is the only control byte that plain chunks have.
-            chunk_has_controls: has_controls(chunk),
-            chunk_is_utf8: simdutf8::basic::from_utf8(chunk).is_ok(),
+            chunk_has_controls: !is_plain && has_controls(chunk),
+            chunk_is_utf8: is_plain || simdutf8::basic::from_utf8(chunk).is_ok(),
             batcher: self,
             chunk,
             lines,
@@ -157,7 +213,9 @@ impl Batcher {
             sizes.words = self.words.each_ref().map(Words::size);
             sizes.groups.clear();
             let named = self.groups.iter().filter_map(|group| Some((group.bucket?, &group.columns)));
-            sizes.groups.extend(named.map(|(bucket, columns)| (self.words[BUCKET_WORDS].text(bucket), columns.size())));
+            sizes.groups.extend(
+                named.map(|(bucket, columns)| (self.words[BUCKET_WORDS].text(bucket), columns.size())),
+            );
         });
         let words: Vec<ArrayRef> =
             self.words.into_iter().map(|words| Arc::new(words.finish()) as ArrayRef).collect();
@@ -198,47 +256,45 @@ impl Rows<'_, '_> {
         }
         let date = record.time.map(|t| t.div_euclid(86_400) as i32);
         let Self { batcher, chunk, .. } = self;
-        let bucket = record.get(Field::Bucket).map(|text| batcher.words[BUCKET_WORDS].of(chunk, text, utf8, true));
+        let bucket = record.get(Field::Bucket).map(|text| batcher.words[BUCKET_WORDS].of(chunk, text, utf8));
         let wanted = (date, Some(bucket.unwrap_or(NO_BUCKET)));
         if batcher.groups.get(batcher.current).is_none_or(|group| (group.date, group.bucket) != wanted) {
             batcher.switch_to(wanted, self.lines);
         }
-        let Batcher { words: all_words, quirk_names, groups, current, .. } = &mut **batcher;
+        let Batcher { words, quirk_names, groups, current, .. } = &mut **batcher;
         let quirks = (!record.quirks.is_empty()).then(|| {
-            let words = &mut all_words[QUIRK_WORDS];
+            let words = &mut words[QUIRK_WORDS];
             *quirk_names.entry(record.quirks.bits()).or_insert_with(|| words.add(&record.quirks.names()))
         });
         let columns = &mut groups[*current].columns;
         let mut present = 0;
-        let mut is_decoded = false;
-        let (mut words, mut texts) = (0, 0);
-        for field in Field::ALL.into_iter().filter(|field| field.field_type() == FieldType::Text) {
+        for (field, column) in LINGERING {
             let text = record.get(field);
             present |= u64::from(text.is_some()) << field as usize;
-            if repeats(field) {
-                let number = match field {
-                    Field::Bucket => bucket,
-                    _ => text.map(|text| all_words[words].of(chunk, text, utf8, lingers(field))),
-                };
-                columns.words[words].push(number.unwrap_or(0));
-                words += 1;
-                continue;
-            }
-            let column = &mut columns.texts[texts];
-            texts += 1;
+            let number = text.map_or(0, |text| words[column].of_lingering(chunk, text, utf8));
+            columns.words[column].push(number);
+        }
+        for (field, column) in REPEATING {
+            let text = record.get(field);
+            present |= u64::from(text.is_some()) << field as usize;
+            let number = text.map_or(0, |text| words[column].of(chunk, text, utf8));
+            columns.words[column].push(number);
+        }
+        let mut is_decoded = false;
+        for (field, column) in PLAIN {
+            let text = record.get(field);
+            present |= u64::from(text.is_some()) << field as usize;
             let Some(text) = text else {
-                column.push_null();
+                columns.texts[column].push_null();
                 continue;
             };
-            if field == Field::Key {
+            if column == KEY_TEXTS {
                 let operation = record.get(Field::Operation).unwrap_or(b"");
-                is_decoded = column.push_with(|out| value::decode_key_into(operation, text, out));
-                if is_decoded {
-                    columns.texts[KEY_LOGGED_TEXTS].push(text, utf8);
-                    continue;
-                }
+                is_decoded =
+                    columns.texts[column].push_with(|out| value::decode_key_into(operation, text, out));
             }
-            column.push(text, utf8);
+            let column = if column == KEY_TEXTS && is_decoded { KEY_LOGGED_TEXTS } else { column };
+            columns.texts[column].push(text, utf8);
         }
         if !is_decoded {
             columns.texts[KEY_LOGGED_TEXTS].push_null();
@@ -283,7 +339,8 @@ impl Batcher {
     fn room(&self, bucket: Option<u32>, lines: usize) -> Size {
         let Some(bucket) = bucket else { return Size { rows: 4, texts: [0; PLAIN_COLUMNS] } };
         let name = self.words[BUCKET_WORDS].text(bucket);
-        let last = SIZES.with_borrow(|sizes| sizes.groups.iter().find(|(n, _)| *n == name).map(|(_, size)| *size));
+        let last =
+            SIZES.with_borrow(|sizes| sizes.groups.iter().find(|(n, _)| *n == name).map(|(_, size)| *size));
         match last {
             Some(size) => size.and_an_eighth(),
             None if self.groups.is_empty() => Size { rows: lines, texts: [0; PLAIN_COLUMNS] },
@@ -321,10 +378,20 @@ impl Size {
     }
 }
 
+/// Whether `text` is nothing but LF and the ASCII characters that can be printed.
+fn is_plain(text: &[u8]) -> bool {
+    // The highest bit is set in what is not ASCII, in DEL with one added, and in a control byte less a blank.
+    let odd = |b: u8| match b {
+        b'\n' => 0,
+        _ => b | b.wrapping_add(1) | b.wrapping_sub(b' '),
+    };
+    // In blocks, so that the check is vectorised and still stops early.
+    text.chunks(4096).all(|block| block.iter().fold(0, |seen, b| seen | odd(*b)) < 0x80)
+}
+
 /// Control bytes other than LF and tab.
 fn has_controls(bytes: &[u8]) -> bool {
     let is_control = |b: u8| (b < 0x20 && b != b'\n' && b != b'\t') || b == 0x7f;
-    // In blocks, so that the check is vectorised and still stops early.
     bytes.chunks(4096).any(|block| block.iter().fold(false, |seen, b| seen | is_control(*b)))
 }
 

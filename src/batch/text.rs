@@ -130,18 +130,24 @@ impl Words {
         self.views.len() as u32 - 1
     }
 
-    /// The number of `text`, a part of `chunk`, made UTF-8 unless `is_utf8`. Where texts are said to linger, the one
-    /// before is tried first.
+    /// The number of `text`, a part of `chunk`, made UTF-8 unless the chunk `is_utf8`.
     #[inline(always)]
-    pub fn of(&mut self, chunk: &[u8], text: &[u8], is_utf8: bool, linger: bool) -> u32 {
-        if !is_utf8 {
-            return self.add(&String::from_utf8_lossy(text));
-        }
-        if linger && self.is(self.last, head(chunk, text), text) {
-            return self.last;
-        }
-        self.last = self.number(chunk, text);
+    pub fn of(&mut self, chunk: &[u8], text: &[u8], is_utf8: bool) -> u32 {
+        self.last = match is_utf8 || simdutf8::basic::from_utf8(text).is_ok() {
+            true => self.number(chunk, text),
+            false => self.add(&String::from_utf8_lossy(text)),
+        };
         self.last
+    }
+
+    /// The same, when it is mostly the one before.
+    #[inline(always)]
+    pub fn of_lingering(&mut self, chunk: &[u8], text: &[u8], is_utf8: bool) -> u32 {
+        // What is kept is UTF-8, and so is what equals it.
+        match self.is(self.last, head(chunk, text), text) {
+            true => self.last,
+            false => self.of(chunk, text, is_utf8),
+        }
     }
 
     /// Whether that is the number of a text with that head.
@@ -159,13 +165,13 @@ impl Words {
     #[inline(always)]
     fn number(&mut self, chunk: &[u8], text: &[u8]) -> u32 {
         let head = head(chunk, text);
-        let ends = match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-            (Some(first), Some(last)) => {
-                u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29) ^ text.len() as u64
-            }
+        // Its length, its first bytes, and its last.
+        let end = match text.last_chunk::<8>() {
+            Some(last) if text.len() > INLINE => u64::from_le_bytes(*last).rotate_left(29),
             // All of it stands in its view.
-            _ => head as u64 ^ (head >> 64) as u64,
+            _ => (head >> 64) as u64,
         };
+        let ends = head as u64 ^ end;
         let first = (ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES.ilog2())) as usize;
         for step in 0..TRIES {
             let place = (first + step) % PLACES;
@@ -193,16 +199,18 @@ impl Words {
 /// overlapping steps, for which calling a comparison of any length would take longer.
 #[inline(always)]
 fn same(a: &[u8], b: &[u8]) -> bool {
-    const STEP: usize = 16;
-    let ends = |text: &[u8]| {
-        let (first, last) = (text.first_chunk::<STEP>()?, text.last_chunk::<STEP>()?);
+    let eights = |text: &[u8]| {
+        let (first, last) = (text.first_chunk::<8>()?, text.last_chunk::<8>()?);
+        Some((u64::from_le_bytes(*first), u64::from_le_bytes(*last)))
+    };
+    let sixteens = |text: &[u8]| {
+        let (first, last) = (text.first_chunk::<16>()?, text.last_chunk::<16>()?);
         Some((u128::from_le_bytes(*first), u128::from_le_bytes(*last)))
     };
-    match (ends(a), ends(b)) {
-        (Some(ends_a), Some(ends_b)) => {
-            ends_a == ends_b && (a.len() <= 2 * STEP || a[STEP..a.len() - STEP] == b[STEP..b.len() - STEP])
-        }
-        _ => a == b,
+    match a.len() {
+        ..=16 => eights(a) == eights(b),
+        17..=32 => sixteens(a) == sixteens(b),
+        len => sixteens(a) == sixteens(b) && a[16..len - 16] == b[16..len - 16],
     }
 }
 
@@ -217,11 +225,21 @@ fn head(chunk: &[u8], text: &[u8]) -> u128 {
     let Some(bytes) = chunk.get(at..).and_then(|rest| rest.first_chunk::<16>()) else {
         return make_view(text, 0, 0);
     };
-    let bytes = u128::from_le_bytes(*bytes);
-    let len = text.len();
-    let kept = if len <= INLINE { (1 << (8 * len)) - 1 } else { 0xffff_ffff };
+    let (bytes, len) = (u128::from_le_bytes(*bytes), text.len());
+    let kept = KEPT[len.min(INLINE + 1)];
     len as u128 | (bytes & kept) << 32
 }
+
+/// By length of a text, what of its first bytes stands in its view; at the end, of one that is longer than that.
+const KEPT: [u128; INLINE + 2] = {
+    let mut kept = [0xffff_ffff; INLINE + 2];
+    let mut len = 0;
+    while len <= INLINE {
+        kept[len] = (1 << (8 * len)) - 1;
+        len += 1;
+    }
+    kept
+};
 
 #[cfg(test)]
 mod tests {

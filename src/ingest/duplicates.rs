@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use twox_hash::XxHash3_128;
 
 /// Independent locks; a line's hash chooses.
-const SHARDS: usize = 64;
+const SHARDS: usize = 16;
 
 /// Remembers lines.
 #[derive(Debug)]

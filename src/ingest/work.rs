@@ -28,9 +28,11 @@ use crate::record::{Field, Quirk, Record};
 use crate::source::{Failure, FailureClass, LogObject, Remote, layout};
 use crate::stop::Stop;
 
-/// Bytes of text parsed at a time: what fits in a core's cache beside the columns made from it. Also the block of
-/// the content hash, which must never change: etags of local files depend on it.
+/// The block of the content hash, which must never change: etags of local files depend on it.
 pub(super) const BLOCK: u64 = 1 << 20;
+/// Text parsed at a time, a part of a block: it is looked at several times, and stays in a core's cache for that beside
+/// the columns made from it.
+const CHUNK: u64 = 256 << 10;
 /// Objects up to this size are read whole, several into one chunk.
 const SMALL: u64 = 2 * BLOCK;
 /// Text that is batched together: what repeats is then kept once for more lines.

@@ -23,8 +23,8 @@ use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::bits::{Bits, pack_codes, pack_deltas};
-use super::values::{HEAD, IntegerValues, TextValues, plain_integers};
 pub(super) use super::values::WordList;
+use super::values::{HEAD, IntegerValues, TextValues, plain_integers};
 
 /// Level of zstd: higher ones cost more time than the bytes are worth.
 pub(super) const ZSTD_LEVEL: i32 = 1;
@@ -168,7 +168,8 @@ impl ColumnEncoder {
         let Values::Text(text) = &mut self.values else { return Err(wrong_type(&self.column)) };
         let at = |row: usize| ends[row] as usize;
         if text.dictionary.is_used {
-            let value = |row| nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| &bytes[at(row)..at(row + 1)]);
+            let value =
+                |row| nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| &bytes[at(row)..at(row + 1)]);
             return self.push_texts(rows.map(value), scratch);
         }
         let begin = text.lengths.len();

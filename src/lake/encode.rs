@@ -166,7 +166,9 @@ fn push(
                 integers::<TimestampMicrosecondType>(column, array, rows)?;
             }
             DataType::Boolean => column.push_booleans(array.as_boolean(), rows)?,
-            other => return Err(ParquetError::General(format!("a column of type {other} cannot be written"))),
+            other => {
+                return Err(ParquetError::General(format!("a column of type {other} cannot be written")));
+            }
         }
     }
     Ok(())

@@ -179,3 +179,86 @@ pub(super) fn groups(runs: &[Run], group_rows: usize, run_rows: usize) -> Vec<Ve
     }
     groups
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, new_null_array};
+
+    use super::*;
+    use crate::lake::Table;
+
+    type Row = (Option<&'static str>, Option<i64>);
+
+    fn batch(rows: &[Row]) -> RecordBatch {
+        let schema = Table::AccessLogs.file_schema();
+        let columns = schema.fields().iter().map(|field| -> ArrayRef {
+            match field.name().as_str() {
+                "bucket" => Arc::new(rows.iter().map(|(bucket, _)| *bucket).collect::<StringViewArray>()),
+                "time" => {
+                    let times = rows.iter().map(|(_, time)| *time);
+                    Arc::new(times.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+                }
+                _ => new_null_array(field.data_type(), rows.len()),
+            }
+        });
+        RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
+    }
+
+    /// The runs of these batches as (batch, first row, rows); checks that they are all rows, in order.
+    fn runs(batches: &[&[Row]]) -> Vec<(u32, u32, u32)> {
+        let order = order(&batches.iter().map(|rows| batch(rows)).collect::<Vec<_>>());
+        let places = order.iter().flat_map(|run| run.rows().map(|row| (run.batch as usize, row)));
+        let mut places: Vec<_> = places.collect();
+        assert!(places.iter().map(|(batch, row)| batches[*batch][*row]).is_sorted());
+        places.sort_unstable();
+        let all = batches.iter().enumerate().flat_map(|(b, rows)| (0..rows.len()).map(move |row| (b, row)));
+        assert_eq!(places, all.collect::<Vec<_>>());
+        order.iter().map(|run| (run.batch, run.from, run.len)).collect()
+    }
+
+    #[test]
+    fn what_stands_in_order_is_one_run() {
+        let a = |time| (Some("a"), Some(time));
+        assert_eq!(runs(&[&[a(1), a(2), a(2)]]), [(0, 0, 3)]);
+        // Batches come in any order, and may meet at one time.
+        assert_eq!(runs(&[&[a(5), a(9)], &[a(1), a(5)]]), [(1, 0, 2), (0, 0, 2)]);
+        assert_eq!(runs(&[]), []);
+        assert_eq!(runs(&[&[]]), []);
+    }
+
+    #[test]
+    fn buckets_stay_together() {
+        let (a, b) = (|time| (Some("a"), Some(time)), |time| (Some("b"), Some(time)));
+        assert_eq!(runs(&[&[b(1), b(2), a(1), b(3)], &[a(2)]]), [(0, 2, 1), (1, 0, 1), (0, 0, 2), (0, 3, 1)]);
+        assert_eq!(runs(&[&[(None, Some(7)), a(1), (None, Some(8))]]), [(0, 0, 1), (0, 2, 1), (0, 1, 1)]);
+    }
+
+    #[test]
+    fn rows_that_overlap_are_sorted_one_by_one() {
+        let a = |time| (Some("a"), Some(time));
+        assert_eq!(runs(&[&[a(1), a(4), a(5)], &[a(2), a(3)]]), [(0, 0, 1), (1, 0, 2), (0, 1, 2)]);
+        assert_eq!(runs(&[&[a(3), a(2), a(1)]]), [(0, 2, 1), (0, 1, 1), (0, 0, 1)]);
+        // Rows without a time come first.
+        assert_eq!(
+            runs(&[&[a(3), (Some("a"), None), a(1), (Some("a"), None)]]),
+            [(0, 1, 1), (0, 3, 1), (0, 2, 1), (0, 0, 1)]
+        );
+    }
+
+    #[test]
+    fn groups_have_all_rows_and_no_more_than_they_may() {
+        let run = |batch, from, len| Run { batch, from, len };
+        let groups = groups(&[run(0, 0, 5), run(1, 2, 1), run(0, 5, 7)], 6, 4);
+        assert_eq!(
+            groups,
+            [
+                vec![run(0, 0, 4), run(0, 4, 1), run(1, 2, 1)],
+                vec![run(0, 5, 4), run(0, 9, 2)],
+                vec![run(0, 11, 1)]
+            ]
+        );
+        assert!(super::groups(&[], 6, 4).is_empty());
+    }
+}

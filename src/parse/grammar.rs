@@ -57,14 +57,14 @@ pub(super) fn requester(i: &[u8]) -> PResult<'_, (&[u8], bool)> {
 }
 
 /// A quoted text up to the next quote, without the quotes.
-#[inline]
+#[inline(always)]
 fn quoted(i: &[u8]) -> PResult<'_, &[u8]> {
     let quote = || byte(b'"', Expected::Quoted);
     delimited(quote(), until(b'"', Expected::ClosingQuote), quote()).parse(i)
 }
 
 /// A quoted field, or a bare dash (`None`).
-#[inline]
+#[inline(always)]
 fn quoted_or_dash(i: &[u8]) -> PResult<'_, Option<&[u8]>> {
     if i.first() == Some(&b'"') {
         return quoted(i).map(|(rest, text)| (rest, Some(text)));
@@ -73,7 +73,7 @@ fn quoted_or_dash(i: &[u8]) -> PResult<'_, Option<&[u8]>> {
 }
 
 /// Three digits or a dash, and the blank after.
-#[inline]
+#[inline(always)]
 pub(super) fn status(i: &[u8]) -> PResult<'_, Option<i16>> {
     let (rest, text) = word(i)?;
     match text {
@@ -87,7 +87,7 @@ pub(super) fn status(i: &[u8]) -> PResult<'_, Option<i16>> {
 }
 
 /// Digits without leading zeros, or a dash, and the blank after.
-#[inline]
+#[inline(always)]
 fn number(i: &[u8]) -> PResult<'_, Option<i64>> {
     let (rest, text) = word(i)?;
     if text == b"-" {

@@ -4,9 +4,9 @@
 
 use super::error::{Expected, Fault, PResult};
 
-/// Fields up to this length are searched here, where the search is a few instructions among those of the grammar; the
-/// call of one that is made for long texts pays beyond.
-const NEAR: usize = 64;
+/// Fields up to this length, which most are, are searched here, where the search is a few instructions among those of the
+/// grammar; the call of one that is made for long texts pays beyond.
+const NEAR: usize = 128;
 
 /// Bytes looked at at once.
 const STEP: usize = 16;

@@ -173,12 +173,12 @@ pub fn decode_key<'a>(operation: &[u8], logged: &'a [u8]) -> Cow<'a, [u8]> {
 #[inline]
 pub fn decode_key_into(operation: &[u8], logged: &[u8], out: &mut Vec<u8>) -> bool {
     let form_style = operation.starts_with(b"BATCH.") || operation.starts_with(b"S3.");
-    if !logged.contains(&b'%') && (!form_style || !logged.contains(&b'+')) {
+    let Some(first) = find(b'%', logged).or_else(|| find(b'+', logged).filter(|_| form_style)) else {
         return false;
-    }
+    };
     let start = out.len();
     if !form_style {
-        if decode_usual(logged, out).is_some() {
+        if decode_usual(logged, first, out).is_some() {
             return true;
         }
         out.truncate(start);
@@ -204,24 +204,41 @@ pub fn decode_key_into(operation: &[u8], logged: &[u8], out: &mut Vec<u8>) -> bo
 }
 
 /// Decodes twice in one pass when each `%` begins an escape that stands for itself (`%3D`) or an escape of an escape
-/// (`%253D`), which is how S3 writes keys. `None` for anything else; what was appended is then of no use.
-fn decode_usual(logged: &[u8], out: &mut Vec<u8>) -> Option<()> {
+/// (`%253D`), which is how S3 writes keys. The first is at `first`. `None` for anything else; what was appended is then
+/// of no use.
+fn decode_usual(logged: &[u8], first: usize, out: &mut Vec<u8>) -> Option<()> {
     out.reserve(logged.len());
     let mut rest = logged;
-    while let Some(at) = rest.iter().position(|b| *b == b'%') {
+    let mut next = Some(first);
+    while let Some(at) = next {
         out.extend_from_slice(&rest[..at]);
         let (byte, used) = escape(&rest[at..])?;
         rest = &rest[at + used..];
-        if byte != b'%' {
+        if byte == b'%' {
+            let [high, low, ..] = rest else { return None };
+            out.push(hex(*high)? << 4 | hex(*low)?);
+            rest = &rest[2..];
+        } else {
             out.push(byte);
-            continue;
         }
-        let [high, low, ..] = rest else { return None };
-        out.push(hex(*high)? << 4 | hex(*low)?);
-        rest = &rest[2..];
+        next = find(b'%', rest);
     }
     out.extend_from_slice(rest);
     Some(())
+}
+
+/// Where `needle` first is; looks at sixteen bytes at once, which suits texts as short as keys.
+#[inline]
+fn find(needle: u8, text: &[u8]) -> Option<usize> {
+    let has = |block: &[u8; 16]| block.iter().fold(false, |found, byte| found | (*byte == needle));
+    let (blocks, rest) = text.as_chunks();
+    let at = match blocks.iter().position(has) {
+        Some(block) => block * 16,
+        // Mostly it is not in the rest either.
+        None if text.last_chunk().is_some_and(|last| !has(last)) => return None,
+        None => text.len() - rest.len(),
+    };
+    text[at..].iter().position(|byte| *byte == needle).map(|more| at + more)
 }
 
 /// Percent-decodes once; with `plus_is_blank` in form style. Escapes that are not two hex digits stay.

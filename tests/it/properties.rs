@@ -5,7 +5,7 @@
 //! runs.
 
 use arrow::array::{Array, RecordBatch};
-use arrow::compute::concat_batches;
+use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
 use proptest::prelude::*;
 use proptest::sample::select;
 use s3trail::batch::DateBatch;
@@ -354,7 +354,10 @@ fn rows(batches: &[DateBatch]) -> Vec<(Option<i32>, RecordBatch)> {
     let of_date = |date: Option<i32>| {
         let of_date = batches.iter().filter(|dated| dated.event_date == date).map(|dated| &dated.batch);
         let schema = s3trail::batch::schema::batch_schema();
-        (date, concat_batches(&schema, of_date).expect("one schema"))
+        let rows = concat_batches(&schema, of_date).expect("one schema");
+        let places = rows.column_by_name("log_offset").expect("a column of access_logs");
+        let order = sort_to_indices(places, None, None).expect("numbers");
+        (date, take_record_batch(&rows, &order).expect("places of rows"))
     };
     dates.into_iter().map(of_date).collect()
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use twox_hash::XxHash3_128;
 
-use super::{BLOCK, GROUP, Novelty, Piece, SMALL, SPAN, Work, etag, lock};
+use super::{BLOCK, CHUNK, GROUP, Novelty, Piece, SMALL, SPAN, Work, etag, lock};
 use crate::batch::Batcher;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lines::{Line, split_lines};
@@ -94,7 +94,7 @@ impl<'a> Work<'a> {
         group: Vec<(usize, T)>,
         read: impl Fn(T, &mut Vec<u8>) -> Result<Option<Body>, Failure>,
     ) {
-        let mut chunk = Vec::with_capacity(size.min(2 * BLOCK) as usize);
+        let mut chunk = Vec::with_capacity(size.min(2 * CHUNK) as usize);
         let mut pieces = Vec::with_capacity(group.len());
         let mut batcher = Batcher::new();
         for (object, from_where) in group {
@@ -129,7 +129,7 @@ impl<'a> Work<'a> {
             // Objects are checked to be UTF-8 together: what ends one must not make a character with what begins
             // the next.
             chunk.push(b'\n');
-            if chunk.len() as u64 >= BLOCK {
+            if chunk.len() as u64 >= CHUNK {
                 self.parse(&chunk, &pieces, &mut batcher);
                 chunk.clear();
                 pieces.clear();
@@ -289,7 +289,7 @@ impl<'a> Work<'a> {
         let mut from = 0;
         let text = &bytes[..];
         while from < text.len() && !self.stopped() {
-            let end = (from + BLOCK as usize).min(text.len());
+            let end = (from + CHUNK as usize).min(text.len());
             let to = memchr::memchr(b'\n', &text[end..]).map_or(text.len(), |at| end + at + 1);
             let piece = Piece { object, from: 0, to: to - from, offset: from as u64 };
             self.parse(&text[from..to], &[piece], batcher);
@@ -303,37 +303,30 @@ impl<'a> Work<'a> {
     /// Parses the lines that begin in `span` of a file of `len` bytes; the span begins with a block.
     fn span(&self, object: usize, file: &File, span: Range<u64>, len: u64) {
         let mut batcher = Batcher::new();
-        for start in span.step_by(BLOCK as usize) {
-            if self.ended() {
-                return;
-            }
-            self.block(object, file, start, len, &mut batcher);
-            // A line may be as long as many blocks.
-            if batcher.bytes() as u64 > SPAN + BLOCK {
-                self.pool_rows(std::mem::take(&mut batcher));
-            }
-        }
-        self.pool_rows(batcher);
-    }
-
-    /// Parses the lines that begin in the block at `start`.
-    fn block(&self, object: usize, file: &File, start: u64, len: u64, batcher: &mut Batcher) {
         let mut buffer = BUFFER.take();
-        match read_block(file, start, len, &mut buffer) {
-            Ok((lines, hash)) => {
-                lock(&self.states[object]).blocks[(start / BLOCK) as usize] = hash;
-                if let Some(lines) = lines.filter(|_| !self.stopped()) {
-                    let lead = u64::from(start > 0);
-                    let offset = start - lead + lines.start as u64;
-                    let piece = Piece { object, from: 0, to: lines.len(), offset };
-                    self.parse(&buffer[lines], &[piece], batcher);
+        let read = read_span(file, span, len, &mut buffer, |part| {
+            match part {
+                _ if self.ended() => return false,
+                Part::Block(number, hash) => lock(&self.states[object]).blocks[number] = hash,
+                Part::Lines(..) if self.stopped() => {}
+                Part::Lines(text, offset) => {
+                    let piece = Piece { object, from: 0, to: text.len(), offset };
+                    self.parse(text, &[piece], &mut batcher);
+                    // A line may be as long as many blocks.
+                    if batcher.bytes() as u64 > SPAN + BLOCK {
+                        self.pool_rows(std::mem::take(&mut batcher));
+                    }
                 }
             }
-            Err(e) => self.spoiled(object, self.unreadable(object, e)),
+            true
+        });
+        if let Err(e) = read {
+            self.spoiled(object, self.unreadable(object, e));
         }
         if buffer.len() as u64 <= 2 * BLOCK {
             BUFFER.set(buffer);
         }
+        self.pool_rows(batcher);
     }
 }
 
@@ -377,40 +370,79 @@ thread_local! {
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Reads the block at `start` and the line that goes on behind it to the front of `buffer`, which may stay longer.
-/// Returns where the lines are that begin in the block (`None`: there are none), and the hash of the block. One byte
-/// before the block is read too, to see whether a line begins with it.
-fn read_block(
+/// What [`read_span`] comes upon.
+enum Part<'b> {
+    /// Whole lines, and where they begin in the file.
+    Lines(&'b [u8], u64),
+    /// The number of a block, and its hash.
+    Block(usize, u128),
+}
+
+/// Reads a span of a file and the line that goes on behind it, a chunk at a time to the front of `buffer`, which may
+/// stay longer. Tells `meet` of the lines that begin in the span, and of its blocks, and ends early when that returns
+/// false. One byte before the span is read too, to see whether a line begins with it.
+fn read_span(
     file: &File,
-    start: u64,
+    span: Range<u64>,
     len: u64,
     buffer: &mut Vec<u8>,
-) -> std::io::Result<(Option<Range<usize>>, u128)> {
-    let end = (start + BLOCK).min(len);
-    let lead = usize::from(start > 0);
-    let mut filled = (end - start) as usize + lead;
-    read_at(file, buffer, 0..filled, start - lead as u64)?;
-    let hash = XxHash3_128::oneshot(&buffer[lead..filled]);
-    let begin = match lead {
-        0 => Some(0),
-        _ => memchr::memchr(b'\n', &buffer[..filled]).map(|at| at + 1).filter(|at| *at < filled),
-    };
-    let Some(begin) = begin else { return Ok((None, hash)) };
-    let mut at = end;
-    while at < len && buffer[filled - 1] != b'\n' {
+    mut meet: impl FnMut(Part<'_>) -> bool,
+) -> std::io::Result<()> {
+    let lead = u64::from(span.start > 0);
+    // Where the file is read next, and how many bytes before that are at the front of the buffer.
+    let (mut at, mut kept) = (span.start - lead, 0);
+    // Whether these are of a line that begins in the span.
+    let mut is_own = lead == 0;
+    let mut hash = XxHash3_128::new();
+    while at < span.end {
+        let step = if at < span.start { lead + CHUNK } else { CHUNK }.min(span.end - at);
+        let (begin, end) = (kept, kept + step as usize);
+        read_at(file, buffer, begin..end, at)?;
+        hash.write(&buffer[begin + span.start.saturating_sub(at) as usize..end]);
+        at += step;
+        if at.is_multiple_of(BLOCK) || at == len {
+            let number = ((at - 1) / BLOCK) as usize;
+            if !meet(Part::Block(number, std::mem::take(&mut hash).finish_128())) {
+                return Ok(());
+            }
+        }
+        let mut lines = 0;
+        if !is_own && let Some(newline) = memchr::memchr(b'\n', &buffer[begin..end]) {
+            is_own = true;
+            lines = begin + newline + 1;
+        }
+        let last = memchr::memrchr(b'\n', &buffer[begin..end]).map_or(lines, |newline| begin + newline + 1);
+        if is_own && last > lines {
+            let offset = at - (end - lines) as u64;
+            if !meet(Part::Lines(&buffer[lines..last], offset)) {
+                return Ok(());
+            }
+        }
+        // Of what comes before the first own line, nothing is needed.
+        let rest = if is_own { last.max(lines) } else { end };
+        buffer.copy_within(rest..end, 0);
+        kept = end - rest;
+    }
+    if !is_own || kept == 0 {
+        return Ok(());
+    }
+    let begin = at - kept as u64;
+    while at < len {
         let step = REST.min(len - at);
-        let more = filled..filled + step as usize;
+        let more = kept..kept + step as usize;
         read_at(file, buffer, more.clone(), at)?;
         at += step;
-        filled = more.end;
+        kept = more.end;
         if let Some(newline) = memchr::memchr(b'\n', &buffer[more.clone()]) {
-            filled = more.start + newline + 1;
-        } else if at - start > BLOCK + MAX_LINE {
+            kept = more.start + newline + 1;
+            break;
+        } else if at > span.end + MAX_LINE {
             // It was none when it was looked at: the file has changed since.
             return Err(std::io::Error::other("a line has grown beyond 64 MiB while it was read"));
         }
     }
-    Ok((Some(begin..filled), hash))
+    meet(Part::Lines(&buffer[..kept], begin));
+    Ok(())
 }
 
 /// Reads what is at `offset` of the file into that part of `buffer`, which grows when it is too short.
