@@ -24,7 +24,7 @@ const LINE_BYTES: u64 = 43;
 const THREAD: u64 = 16 * MIB;
 
 /// Text that makes a row group.
-const GROUP: u64 = 24 * MIB;
+const GROUP: u64 = 32 * MIB;
 const LEAST_GROUP: u64 = 4 * MIB;
 
 /// How an ingest divides its memory.

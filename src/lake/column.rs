@@ -2,7 +2,7 @@
 //!
 //! Log records are runs: one owner, few buckets, few requesters, dashes. So a value equal to the one before costs a
 //! comparison, one seen before costs a look-up, and only what is new is copied into the dictionary. Columns that do
-//! not repeat are written as their lengths and then their bytes, which compresses better than both in turn. Buffers
+//! not repeat are written as their lengths and then their bytes, or both in turn, whichever compresses better. Buffers
 //! are used again for every row group. How a column is laid out is decided by `encode`, and so is where its bytes
 //! go; this module knows neither files nor names of columns.
 
@@ -45,6 +45,8 @@ pub(super) enum Layout {
     Dictionary,
     /// Text: all lengths, then all bytes. Others: as they are.
     Plain,
+    /// Text: each behind its length.
+    Interleaved,
     /// Integers: differences to the value before.
     Delta,
 }
@@ -116,7 +118,10 @@ impl ColumnEncoder {
         let with_dictionary = self.layout == Layout::Dictionary;
         self.present.clear();
         match &mut self.values {
-            Values::Text(text) => text.reset(with_dictionary),
+            Values::Text(text) => {
+                text.with_lengths = self.layout == Layout::Interleaved;
+                text.reset(with_dictionary);
+            }
             Values::Integer(integers) => integers.reset(with_dictionary),
             Values::Boolean(bits) => bits.clear(),
         }
@@ -171,6 +176,13 @@ impl ColumnEncoder {
             let value =
                 |row| nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| &bytes[at(row)..at(row + 1)]);
             return self.push_texts(rows.map(value), scratch);
+        }
+        if text.with_lengths {
+            match self.present.extend_from(nulls, rows.clone()) {
+                None => rows.for_each(|row| text.push_plain(&bytes[at(row)..at(row + 1)])),
+                Some(valid) => valid.for_each(|row| text.push_plain(&bytes[at(row)..at(row + 1)])),
+            }
+            return self.end_full_page(scratch);
         }
         let begin = text.lengths.len();
         let length = |row: usize| i64::from(ends[row + 1] - ends[row]);
@@ -272,8 +284,14 @@ impl ColumnEncoder {
                 if let Some(filter) = &mut self.filter {
                     filter.add(text.plain());
                 }
-                pack_deltas(&text.lengths, raw);
-                let (encoding, page) = (Encoding::DELTA_LENGTH_BYTE_ARRAY, text.behind(raw));
+                let encoding = match text.with_lengths {
+                    true => Encoding::PLAIN,
+                    false => {
+                        pack_deltas(&text.lengths, raw);
+                        Encoding::DELTA_LENGTH_BYTE_ARRAY
+                    }
+                };
+                let page = text.behind(raw);
                 self.pages.data(rows, encoding, page, &mut scratch.compressor)?;
                 text.lengths.clear();
                 text.clear_bytes();

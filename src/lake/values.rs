@@ -43,6 +43,8 @@ pub(super) struct TextValues {
     pub(super) lengths: Vec<i64>,
     /// Behind [`HEAD`] bytes of room.
     pub(super) bytes: Vec<u8>,
+    /// Whether each text that is not in the dictionary stands behind its length.
+    pub(super) with_lengths: bool,
     /// By list and key, the number of what the key stands for, or [`UNKNOWN`].
     known: Vec<Vec<u32>>,
     unknown: Vec<Unknown>,
@@ -285,13 +287,18 @@ impl TextValues {
     #[inline]
     pub(super) fn push_plain(&mut self, value: &[u8]) {
         self.lengths.push(value.len() as i64);
+        if self.with_lengths {
+            self.bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        }
         self.bytes.extend_from_slice(value);
     }
 
     /// The values that are not in the dictionary.
     pub(super) fn plain(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = &self.bytes[HEAD..];
+        let lead = if self.with_lengths { size_of::<u32>() } else { 0 };
         self.lengths.iter().map(move |length| {
+            rest = &rest[lead..];
             let (value, behind) = rest.split_at(*length as usize);
             rest = behind;
             value
@@ -305,12 +312,13 @@ impl TextValues {
         if !dictionary.is_used || !(is_large || is_wasteful(dictionary.entries.len(), self.codes.len())) {
             return;
         }
-        for code in &self.codes {
-            let value = self.dictionary.get(*code as usize);
-            self.lengths.push(value.len() as i64);
-            self.bytes.extend_from_slice(value);
+        for code in std::mem::take(&mut self.codes) {
+            let (from, to) = self.dictionary.entries[code as usize];
+            let with_length = if self.with_lengths { size_of::<u32>() } else { 0 };
+            self.lengths.push(i64::from(to - from));
+            // In the dictionary too each stands behind its length.
+            self.bytes.extend_from_slice(&self.dictionary.bytes[from as usize - with_length..to as usize]);
         }
-        self.codes.clear();
         self.dictionary.is_used = false;
     }
 
