@@ -5,7 +5,7 @@
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int16Type, TimestampMicrosecondType};
-use s3trail::batch::DateBatch;
+use s3trail::batch::{Batcher, DateBatch};
 use s3trail::lines::split_lines;
 use s3trail::record::{Field, Quirk, Quirks, Record};
 
@@ -1391,4 +1391,63 @@ fn a_key_with_a_line_break_is_two_rejects() {
     let key = offset_of(&compatible("-"), Field::Key);
     refuse(lines[0], key, "key: expected a word and a blank, found \"odd/nl\"");
     refuse(lines[1], 7, "time: expected [dd/Mon/yyyy:HH:MM:SS +0000], found \"/photos/2026/cat.jpg\"");
+}
+
+#[test]
+fn rows_of_many_buckets_and_days_are_kept_apart_and_all_there() {
+    let line = |number: usize| {
+        let (bucket, day) = (number * 7 % 12, 1 + number % 3);
+        Spelled::new()
+            .with(Field::Bucket, format!("amzn-s3-demo-bucket-{bucket}"))
+            .with(Field::Time, format!("[{day:02}/Mar/2026:10:00:{:02} +0000]", number % 60))
+            .line()
+    };
+    let text: Vec<u8> = (0..200).flat_map(|number| [line(number), b"\n".to_vec()].concat()).collect();
+    let batches = batch_at(&text, 0);
+    let printed: Vec<u8> = rows_as_lines(&batches).into_iter().flat_map(|(_, line)| line).collect();
+    assert_eq!(printed, text);
+    // Eight buckets of a day, as met, and what else there is of each day.
+    assert_eq!(batches.len(), 8 + 3);
+    for (number, DateBatch { event_date, batch, .. }) in batches.iter().enumerate() {
+        let column =
+            |name: &str| (0..batch.num_rows()).map(|row| common::text(batch, name, row)).collect::<Vec<_>>();
+        let buckets = column("bucket");
+        assert!(number >= 8 || buckets.iter().all(|bucket| *bucket == buckets[0]), "{buckets:?}");
+        let times =
+            batch.column_by_name("time").expect("a column").as_primitive::<TimestampMicrosecondType>();
+        let day = |micros: &i64| Some((micros / 86_400_000_000) as i32);
+        assert!(times.values().iter().all(|time| day(time) == *event_date));
+    }
+}
+
+#[test]
+fn chunks_that_are_batched_together_keep_their_places() {
+    let line = |agent: &str| Spelled::new().with(Field::UserAgent, format!("\"{agent}\"")).line();
+    let chunks = [
+        [line("one"), b"\n".to_vec(), line("\u{e9}t\u{e9}"), b"\n".to_vec()].concat(),
+        [line("one"), b"\n".to_vec()].concat(),
+        [b"\xe9\n".to_vec(), line("two"), b"\n".to_vec()].concat(),
+    ];
+    let mut batcher = Batcher::new();
+    let mut offset = 0;
+    let mut record = Record::default();
+    for chunk in &chunks {
+        let mut rows = batcher.chunk(chunk, 2).expect("the chunk is small");
+        let from = rows.provenance(None, "logs/key", 0, offset);
+        for line in split_lines(chunk) {
+            if s3trail::parse::parse_line(line.text, &mut record).is_ok() {
+                rows.push(&mut record, &line, &from);
+            }
+        }
+        offset += chunk.len() as u64;
+    }
+    assert_eq!(batcher.bytes(), chunks.concat().len());
+    let batches = batcher.finish().expect("columns fit the schema");
+    let [DateBatch { batch, .. }] = &batches[..] else { panic!("one bucket and day are one batch") };
+    let agents = [0, 1, 2, 3].map(|row| common::text(batch, "user_agent", row));
+    assert_eq!(agents, [Some("one"), Some("\u{e9}t\u{e9}"), Some("one"), Some("two")]);
+    let whole = chunks.concat();
+    for (at, line) in rows_as_lines(&batches) {
+        assert_eq!(line, &whole[at..at + line.len()]);
+    }
 }

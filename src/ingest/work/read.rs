@@ -452,3 +452,78 @@ fn read_at(file: &File, buffer: &mut Vec<u8>, part: Range<usize>, offset: u64) -
     }
     file.read_exact_at(&mut buffer[part], offset)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of these lengths with their LF, the last one without; no two are alike.
+    fn text(lengths: &[usize]) -> Vec<u8> {
+        let mut text = Vec::new();
+        for (number, length) in lengths.iter().enumerate() {
+            let from = text.len();
+            text.extend_from_slice(format!("{number} ").as_bytes());
+            text.resize(from + length, b'x');
+            text.push(b'\n');
+        }
+        text.pop();
+        text
+    }
+
+    #[test]
+    fn every_line_is_met_once_where_its_span_is() {
+        let (chunk, block) = (CHUNK as usize, BLOCK as usize);
+        let lengths =
+            [10, chunk - 11, 9, chunk - 10, chunk, 700, block - 1, 700, 3 * block + 5, 2 * chunk, 9, 9];
+        // A line end as the last byte of a block, of the file, and elsewhere.
+        for all in [text(&lengths), text(&[block - 1, block - 1, 20]), text(&[block - 1, 0]), text(&[5])] {
+            let mut file = tempfile::tempfile().unwrap();
+            std::io::Write::write_all(&mut file, &all).unwrap();
+            let len = all.len() as u64;
+            for span in [BLOCK, 2 * BLOCK, SPAN] {
+                let mut lines = Vec::new();
+                let mut hashes = Vec::new();
+                let mut buffer = Vec::new();
+                for start in (0..len).step_by(span as usize) {
+                    let end = (start + span).min(len);
+                    let meet = |part: Part<'_>| {
+                        match part {
+                            Part::Block(number, hash) => {
+                                assert_eq!(number, hashes.len());
+                                hashes.push(hash);
+                            }
+                            Part::Lines(text, offset) => {
+                                for line in split_lines(text) {
+                                    let at = offset + line.offset as u64;
+                                    assert!((start..end).contains(&at), "{at} is not in {start}..{end}");
+                                    lines.push((at as usize, line.text.to_vec()));
+                                }
+                            }
+                        }
+                        true
+                    };
+                    read_span(&file, start..end, len, &mut buffer, meet).unwrap();
+                }
+                let wanted: Vec<_> =
+                    split_lines(&all).map(|line| (line.offset, line.text.to_vec())).collect();
+                assert!(lines == wanted, "{} lines of {}, spans of {span}", lines.len(), wanted.len());
+                assert_eq!(hashes, block_hashes(&all));
+            }
+        }
+    }
+
+    #[test]
+    fn a_span_is_left_when_no_more_is_wanted() {
+        let mut file = tempfile::tempfile().unwrap();
+        let all = text(&[700; 2_000]);
+        std::io::Write::write_all(&mut file, &all).unwrap();
+        let mut parts = 0;
+        let meet = |_: Part<'_>| {
+            parts += 1;
+            false
+        };
+        let len = all.len() as u64;
+        read_span(&file, 0..len, len, &mut Vec::new(), meet).unwrap();
+        assert_eq!(parts, 1);
+    }
+}
