@@ -40,13 +40,17 @@ pub fn time(text: &[u8]) -> Option<LoggedTime> {
     if !punctuation {
         return None;
     }
-    let two = |at: usize| -> Option<i64> {
-        let (a, b) = (t[at].wrapping_sub(b'0'), t[at + 1].wrapping_sub(b'0'));
-        (a < 10 && b < 10).then(|| i64::from(a) * 10 + i64::from(b))
-    };
+    let digit = |at: usize| t[at].wrapping_sub(b'0');
+    // All at once: nearly always all are.
+    let are_digits =
+        [1, 2, 8, 9, 10, 11, 13, 14, 16, 17, 19, 20].iter().fold(true, |all, at| all & (digit(*at) < 10));
+    if !are_digits {
+        return None;
+    }
+    let two = |at: usize| i64::from(digit(at)) * 10 + i64::from(digit(at + 1));
     let month = month_number([t[4], t[5], t[6]])?;
-    let (day, year) = (two(1)?, two(8)? * 100 + two(10)?);
-    let (hour, minute, second) = (two(13)?, two(16)?, two(19)?);
+    let (day, year) = (two(1), two(8) * 100 + two(10));
+    let (hour, minute, second) = (two(13), two(16), two(19));
     if day == 0 || day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
@@ -54,7 +58,10 @@ pub fn time(text: &[u8]) -> Option<LoggedTime> {
     if t[22..27] == *b"+0000" {
         return Some(LoggedTime { seconds: local, is_utc: true });
     }
-    let offset = two(23)? * 3_600 + two(25)? * 60;
+    if (23..27).any(|at| digit(at) > 9) {
+        return None;
+    }
+    let offset = two(23) * 3_600 + two(25) * 60;
     let seconds = match t[22] {
         b'+' => local - offset,
         b'-' => local + offset,
@@ -62,7 +69,7 @@ pub fn time(text: &[u8]) -> Option<LoggedTime> {
     };
     // The four digits of the year must still do in UTC.
     let in_range = (YEAR_0..YEAR_10000).contains(&seconds);
-    (two(23)? < 24 && two(25)? < 60 && in_range).then_some(LoggedTime { seconds, is_utc: false })
+    (two(23) < 24 && two(25) < 60 && in_range).then_some(LoggedTime { seconds, is_utc: false })
 }
 
 #[inline]
