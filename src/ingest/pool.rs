@@ -165,3 +165,32 @@ fn first_time(batch: &RecordBatch) -> Option<i64> {
     let times = batch.column(Field::Time as usize).as_primitive_opt::<TimestampMicrosecondType>()?;
     (!times.is_empty() && times.is_valid(0)).then(|| times.value(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::datatypes::Int64Type;
+
+    use super::*;
+
+    #[test]
+    fn rows_are_taken_from_the_front_and_none_is_lost() {
+        let batch = |numbers: std::ops::Range<i64>| {
+            let numbers = Int64Array::from_iter_values(numbers);
+            RecordBatch::try_from_iter([("number", Arc::new(numbers) as ArrayRef)]).unwrap()
+        };
+        let numbers = |batches: &[RecordBatch]| -> Vec<i64> {
+            let values =
+                batches.iter().flat_map(|b| b.column(0).as_primitive::<Int64Type>().values().to_vec());
+            values.collect()
+        };
+        for rows in 0..=12 {
+            let mut rest = vec![batch(0..4), batch(4..5), batch(5..10)];
+            let taken = numbers(&take_rows(&mut rest, rows));
+            assert_eq!(taken.len(), rows.min(10));
+            assert_eq!([taken, numbers(&rest)].concat(), (0..10).collect::<Vec<i64>>());
+        }
+    }
+}
