@@ -25,6 +25,8 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+TIME = "try_strptime(time_text || ' ' || time_offset, '[%d/%b/%Y:%H:%M:%S %z]')"
+
 # A key as s3trail decodes it: once and with `+` for a blank in rows of BATCH and S3, else twice.
 DECODED_KEY = (
     "CASE WHEN key = '-' THEN NULL "
@@ -39,7 +41,7 @@ def extra_columns(source: str) -> list[str]:
     return [
         f"CASE WHEN {DECODED_KEY} <> key THEN key END AS key_logged",
         f"{quoted(source.rpartition('/')[2])} AS log_key",
-        "try_strptime(time_text || ' ' || time_offset, '[%d/%b/%Y:%H:%M:%S %z]')::DATE AS event_date",
+        f"{TIME}::DATE AS event_date",
     ]
 
 
@@ -48,7 +50,7 @@ def column(name: str, sql_type: str, tuned: bool, decoded: bool) -> str:
     if name == "key" and decoded:
         return f"{DECODED_KEY} AS key"
     if name == "time":
-        return "try_strptime(time_text || ' ' || time_offset, '[%d/%b/%Y:%H:%M:%S %z]') AS time"
+        return f"{TIME} AS time"
     if name == "acl_required":
         # Tuned: the reader has already made the dash a null, so "no" and "too old to say" become one.
         return "acl_required = 'Yes' AS acl_required"
@@ -59,7 +61,7 @@ def column(name: str, sql_type: str, tuned: bool, decoded: bool) -> str:
     return f"nullif({name}, '-') AS {name}"
 
 
-def statement(source: str, target: str, tuned: bool, decoded: bool = False) -> str:
+def statement(source: str, target: str, tuned: bool, decoded: bool) -> str:
     """The COPY statement.
 
     `strict_mode = false` and `ignore_errors` are not a choice: with strict quoting, the first stray quote in a user

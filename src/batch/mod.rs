@@ -253,7 +253,8 @@ impl Rows<'_, '_> {
         }
         let date = record.time.map(|t| t.div_euclid(86_400) as i32);
         let Self { batcher, chunk, .. } = self;
-        let bucket = record.get(Field::Bucket).map(|text| batcher.words[BUCKET_WORDS].of(chunk, text, utf8));
+        let bucket =
+            record.get(Field::Bucket).map(|text| batcher.words[BUCKET_WORDS].of_lingering(chunk, text, utf8));
         let wanted = (date, Some(bucket.unwrap_or(NO_BUCKET)));
         if batcher.groups.get(batcher.current).is_none_or(|group| (group.date, group.bucket) != wanted) {
             batcher.switch_to(wanted, self.lines);

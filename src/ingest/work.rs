@@ -340,7 +340,7 @@ impl<'a> Work<'a> {
         row.duplicates = lines;
     }
 
-    /// Parses a chunk; its records become rows of `batcher`.
+    /// Parses a chunk; its records become rows of `batcher`, whose rows go to the pool when it has enough.
     fn parse(&self, chunk: &[u8], pieces: &[Piece], batcher: &mut Batcher) {
         if chunk.is_empty() {
             return;
@@ -423,6 +423,10 @@ impl<'a> Work<'a> {
         self.progress.add(all_bytes, all_records, all_rejects);
         if !refused.is_empty() {
             self.refuse(refused);
+        }
+        // Compressed objects are larger than they seem, and a line may be as long as many blocks.
+        if batcher.bytes() as u64 > SPAN + BLOCK {
+            self.pool_rows(std::mem::take(batcher));
         }
     }
 

@@ -154,14 +154,15 @@ impl ColumnEncoder {
             let value = |row: usize| keys.is_valid(row).then(|| word(keys.value(row)));
             return self.push_texts(rows.map(value), scratch);
         }
-        let Some(valid) = self.present.extend_from(keys.nulls(), rows.clone()) else {
-            text.push_words(list, words.len(), &keys.values()[rows], word);
-            text.review();
-            return Ok(());
+        let keys = match self.present.extend_from(keys.nulls(), rows.clone()) {
+            None => &keys.values()[rows],
+            Some(valid) => {
+                scratch.keys.clear();
+                scratch.keys.extend(valid.map(|row| keys.values()[row]));
+                &scratch.keys
+            }
         };
-        scratch.keys.clear();
-        scratch.keys.extend(valid.map(|row| keys.values()[row]));
-        text.push_words(list, words.len(), &scratch.keys, word);
+        text.push_words(list, words.len(), keys, word);
         text.review();
         Ok(())
     }
@@ -177,17 +178,10 @@ impl ColumnEncoder {
     ) -> Result<()> {
         let Values::Text(text) = &mut self.values else { return Err(wrong_type(&self.column)) };
         let at = |row: usize| ends[row] as usize;
-        if text.dictionary.is_used {
+        if text.dictionary.is_used || text.with_lengths {
             let value =
                 |row| nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| &bytes[at(row)..at(row + 1)]);
             return self.push_texts(rows.map(value), scratch);
-        }
-        if text.with_lengths {
-            match self.present.extend_from(nulls, rows.clone()) {
-                None => rows.for_each(|row| text.push_plain(&bytes[at(row)..at(row + 1)])),
-                Some(valid) => valid.for_each(|row| text.push_plain(&bytes[at(row)..at(row + 1)])),
-            }
-            return self.end_full_page(scratch);
         }
         let begin = text.lengths.len();
         let length = |row: usize| i64::from(ends[row + 1] - ends[row]);

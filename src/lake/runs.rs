@@ -54,7 +54,7 @@ pub(super) fn order(batches: &[RecordBatch]) -> Vec<Run> {
                     buckets.len() - 1
                 });
             }
-            let sorted = sorted_run(number, from..names.end_of_same(from), times);
+            let sorted = sorted_run(number, from..names.end_of_same(from, batch.num_rows()), times);
             from = sorted.run.rows().end;
             buckets[current].1.push(sorted);
         }
@@ -136,23 +136,19 @@ impl<'b> Names<'b> {
         }
     }
 
-    /// Where the rows with the name of `row` end that follow it.
-    fn end_of_same(&self, row: usize) -> usize {
-        let (len, end) = match self {
+    /// Where the rows with the name of `row` end that follow it, of `rows` in all.
+    fn end_of_same(&self, row: usize, rows: usize) -> usize {
+        let end = match self {
             Names::Words(keys, _) if keys.null_count() == 0 => {
                 let keys = keys.values();
-                (keys.len(), keys[row..].iter().position(|key| *key != keys[row]))
+                keys[row..].iter().position(|key| *key != keys[row])
             }
-            Names::Words(keys, _) => {
+            _ => {
                 let name = self.get(row);
-                (keys.len(), (row..keys.len()).position(|other| self.get(other) != name))
-            }
-            Names::Texts(names) => {
-                let name = self.get(row);
-                (names.len(), (row..names.len()).position(|other| self.get(other) != name))
+                (row..rows).position(|other| self.get(other) != name)
             }
         };
-        end.map_or(len, |at| row + at)
+        end.map_or(rows, |at| row + at)
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct TextValues {
     pub(super) lengths: Vec<i64>,
     /// Behind [`HEAD`] bytes of room.
     pub(super) bytes: Vec<u8>,
-    /// Whether each text that is not in the dictionary stands behind its length.
+    /// Whether each text stands behind its length; never where a dictionary is tried.
     pub(super) with_lengths: bool,
     /// By list and key, the number of what the key stands for, or [`UNKNOWN`].
     known: Vec<Vec<u32>>,
@@ -312,13 +312,12 @@ impl TextValues {
         if !dictionary.is_used || !(is_large || is_wasteful(dictionary.entries.len(), self.codes.len())) {
             return;
         }
-        for code in std::mem::take(&mut self.codes) {
-            let (from, to) = self.dictionary.entries[code as usize];
-            let with_length = if self.with_lengths { size_of::<u32>() } else { 0 };
-            self.lengths.push(i64::from(to - from));
-            // In the dictionary too each stands behind its length.
-            self.bytes.extend_from_slice(&self.dictionary.bytes[from as usize - with_length..to as usize]);
+        for code in &self.codes {
+            let value = self.dictionary.get(*code as usize);
+            self.lengths.push(value.len() as i64);
+            self.bytes.extend_from_slice(value);
         }
+        self.codes.clear();
         self.dictionary.is_used = false;
     }
 

@@ -180,7 +180,7 @@ pub fn decode_key<'a>(operation: &[u8], logged: &'a [u8]) -> Cow<'a, [u8]> {
 #[inline]
 pub fn decode_key_into(operation: &[u8], logged: &[u8], out: &mut Vec<u8>) -> bool {
     let form_style = operation.starts_with(b"BATCH.") || operation.starts_with(b"S3.");
-    let Some(first) = find(b'%', logged).or_else(|| find(b'+', logged).filter(|_| form_style)) else {
+    let Some(first) = find(b'%', logged).or_else(|| form_style.then(|| find(b'+', logged)).flatten()) else {
         return false;
     };
     let start = out.len();

@@ -133,10 +133,6 @@ impl<'a> Work<'a> {
                 self.parse(&chunk, &pieces, &mut batcher);
                 chunk.clear();
                 pieces.clear();
-                // Compressed ones are larger than they seemed.
-                if batcher.bytes() as u64 >= SPAN {
-                    self.pool_rows(std::mem::take(&mut batcher));
-                }
             }
         }
         self.parse(&chunk, &pieces, &mut batcher);
@@ -293,9 +289,6 @@ impl<'a> Work<'a> {
             let to = memchr::memchr(b'\n', &text[end..]).map_or(text.len(), |at| end + at + 1);
             let piece = Piece { object, from: 0, to: to - from, offset: from as u64 };
             self.parse(&text[from..to], &[piece], batcher);
-            if batcher.bytes() as u64 >= SPAN {
-                self.pool_rows(std::mem::take(batcher));
-            }
             from = to;
         }
     }
@@ -312,10 +305,6 @@ impl<'a> Work<'a> {
                 Part::Lines(text, offset) => {
                     let piece = Piece { object, from: 0, to: text.len(), offset };
                     self.parse(text, &[piece], &mut batcher);
-                    // A line may be as long as many blocks.
-                    if batcher.bytes() as u64 > SPAN + BLOCK {
-                        self.pool_rows(std::mem::take(&mut batcher));
-                    }
                 }
             }
             true
