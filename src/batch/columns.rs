@@ -1,7 +1,7 @@
 //! The columns of a group of rows while they grow, and what Arrow makes of them.
 //!
-//! Which values are there is kept by row, a bit for each column, and turned into columns at the end. It does not know
-//! what a text is worth: its callers give numbers of words and bytes.
+//! Which values are there is kept by row too, a bit for each column. It does not know what a text is worth: its callers
+//! give numbers of words and bytes.
 
 use std::sync::Arc;
 
@@ -16,11 +16,10 @@ use super::schema::{self, repeats};
 use super::text::Texts;
 use super::{DateBatch, PLAIN_COLUMNS, WORD_COLUMNS};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lines::Line;
-use crate::record::{Field, FieldType, Record};
+use crate::record::{Field, FieldType};
 
 /// The bit beside those of columns that says whether an ACL was required.
-const ACL_REQUIRED: usize = 63;
+pub(super) const ACL_REQUIRED: usize = 63;
 
 /// Rows of a group, and bytes of each of its plain text columns.
 #[derive(Debug, Clone, Copy)]
@@ -37,98 +36,73 @@ impl Size {
     }
 }
 
-/// The columns of a group. Which values are there is kept by row, a bit for each column, and turned into
-/// columns at the end: most columns have every value or none.
+/// Values of a row that take little room.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Numbers of words, zero where there is none.
+    pub(super) words: [u32; WORD_COLUMNS],
+    /// Where its texts end.
+    pub(super) ends: [i32; PLAIN_COLUMNS],
+    pub(super) http_status: i16,
+    /// Microseconds since the epoch.
+    pub(super) time: i64,
+    pub(super) numbers: [i64; NUMBERS.len()],
+    pub(super) log_offset: i64,
+    pub(super) record_bytes: i64,
+    /// Bit n: whether column n of the schema has a value; and [`ACL_REQUIRED`].
+    pub(super) present: u64,
+}
+
+/// The fields of a row's numbers.
+pub(super) const NUMBERS: [Field; 4] =
+    [Field::BytesSent, Field::ObjectSize, Field::TotalTimeMs, Field::TurnAroundTimeMs];
+
+/// The columns of a group while they grow: row by row, for a row is written at one place then.
 #[derive(Debug)]
 pub(super) struct Columns {
-    /// Numbers of words.
-    pub(super) words: [Vec<u32>; WORD_COLUMNS],
+    pub(super) rows: Vec<Row>,
     pub(super) texts: [Texts; PLAIN_COLUMNS],
-    time: Vec<i64>,
-    http_status: Vec<i16>,
-    numbers: [Vec<i64>; 4],
-    /// Row, and its line.
-    raw_line: Vec<(usize, Box<[u8]>)>,
-    log_offset: Vec<i64>,
-    record_bytes: Vec<i64>,
-    /// Bit n of a row: whether column n of the schema has a value; and [`ACL_REQUIRED`].
-    present: Vec<u64>,
-    text_bytes: u64,
+    /// Number of a row, and its line.
+    pub(super) raw_line: Vec<(usize, Box<[u8]>)>,
+    /// Bytes of the lines.
+    pub(super) text_bytes: u64,
 }
 
 impl Columns {
     pub(super) fn with_room(room: &Size) -> Self {
-        let rows = room.rows;
         Self {
-            words: std::array::from_fn(|_| Vec::with_capacity(rows)),
-            texts: room.texts.map(|bytes| Texts::with_capacity(rows, bytes)),
-            time: Vec::with_capacity(rows),
-            http_status: Vec::with_capacity(rows),
-            numbers: std::array::from_fn(|_| Vec::with_capacity(rows)),
+            rows: Vec::with_capacity(room.rows),
+            texts: room.texts.map(Texts::with_capacity),
             raw_line: Vec::new(),
-            log_offset: Vec::with_capacity(rows),
-            record_bytes: Vec::with_capacity(rows),
-            present: Vec::with_capacity(rows),
             text_bytes: 0,
         }
     }
 
     pub(super) fn size(&self) -> Size {
-        Size { rows: self.present.len(), texts: self.texts.each_ref().map(Texts::len) }
-    }
-
-    /// Everything that is no text; `present` has the bits of the text columns.
-    #[inline]
-    pub(super) fn push_plain(&mut self, record: &Record<'_>, line: &Line<'_>, base: u64, mut present: u64) {
-        let mut has = |column: usize, is_there: bool| present |= u64::from(is_there) << column;
-        has(Field::Time as usize, record.time.is_some());
-        self.time.push(record.time.unwrap_or(0) * 1_000_000);
-        has(Field::HttpStatus as usize, record.http_status.is_some());
-        self.http_status.push(record.http_status.unwrap_or(0));
-        let numbers = [
-            (Field::BytesSent, record.bytes_sent),
-            (Field::ObjectSize, record.object_size),
-            (Field::TotalTimeMs, record.total_time_ms),
-            (Field::TurnAroundTimeMs, record.turn_around_time_ms),
-        ];
-        for (column, (field, number)) in self.numbers.iter_mut().zip(numbers) {
-            has(field as usize, number.is_some());
-            column.push(number.unwrap_or(0));
-        }
-        let acl_required = record.acl_required();
-        has(Field::AclRequired as usize, acl_required.is_some());
-        has(ACL_REQUIRED, acl_required == Some(true));
-        if record.quirks.is_lossy() {
-            has(schema::RAW_LINE, true);
-            self.raw_line.push((self.present.len(), line.text.into()));
-        }
-        self.log_offset.push(base.wrapping_add(line.offset as u64) as i64);
-        let bytes = line.len_with_lf();
-        self.record_bytes.push(bytes as i64);
-        self.text_bytes += bytes as u64;
-        self.present.push(present);
+        Size { rows: self.rows.len(), texts: self.texts.each_ref().map(Texts::len) }
     }
 
     /// `words` are the values of the columns of words.
-    pub(super) fn finish(mut self, event_date: Option<i32>, words: &[ArrayRef]) -> Result<DateBatch> {
+    pub(super) fn finish(self, event_date: Option<i32>, words: &[ArrayRef]) -> Result<DateBatch> {
         let schema = schema::batch_schema();
-        let rows = self.present.len();
-        let all = self.present.iter().fold(u64::MAX, |all, row| all & row);
-        let bits = transpose(&self.present);
+        let rows = self.rows.len();
+        let Values { words: keys, ends, http_status, time, numbers, log_offset, record_bytes, present } =
+            Values::of(&self.rows);
+        let all = present.iter().fold(u64::MAX, |all, row| all & row);
+        let bits = transpose(&present);
         let bits_of = |column: usize| {
             let words = bits.iter().map(|block| block[column]).collect::<Vec<_>>();
             BooleanBuffer::new(Buffer::from_vec(words), 0, rows)
         };
         let nulls = |column: usize| (all >> column & 1 == 0).then(|| NullBuffer::new(bits_of(column)));
-        let mut numbers = self.numbers.into_iter();
         let integers = |values: Vec<i64>, nulls| Int64Array::new(ScalarBuffer::from(values), nulls);
-        let mut texts = self.texts.into_iter();
+        let mut texts = self.texts.into_iter().zip(ends);
         let mut finish_texts = |column: usize| -> Result<ArrayRef> {
-            let texts =
+            let (texts, ends) =
                 texts.next().ok_or_else(|| Error::new(ErrorKind::Internal, "too few columns of text"))?;
-            Ok(Arc::new(texts.finish(nulls(column))))
+            Ok(Arc::new(texts.finish(ends, nulls(column))))
         };
-        let mut keys = self.words.into_iter().zip(words);
+        let mut keys = keys.into_iter().zip(words);
         let mut finish_words = |column: usize| -> Result<ArrayRef> {
             let (keys, values) =
                 keys.next().ok_or_else(|| Error::new(ErrorKind::Internal, "too few columns of words"))?;
@@ -136,6 +110,7 @@ impl Columns {
             // SAFETY: `Words` gave the numbers, so each that is no null is below the number of its values.
             Ok(Arc::new(unsafe { DictionaryArray::new_unchecked(keys, Arc::clone(values)) }))
         };
+        let (mut time, mut http_status, mut numbers) = (time, http_status, numbers.into_iter());
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
         for field in Field::ALL {
             let column = field as usize;
@@ -143,11 +118,11 @@ impl Columns {
                 FieldType::Text if repeats(field) => finish_words(column)?,
                 FieldType::Text => finish_texts(column)?,
                 FieldType::Timestamp => {
-                    let times = ScalarBuffer::from(std::mem::take(&mut self.time));
+                    let times = ScalarBuffer::from(std::mem::take(&mut time));
                     Arc::new(TimestampMicrosecondArray::new(times, nulls(column)).with_timezone("UTC"))
                 }
                 FieldType::Int16 => {
-                    Arc::new(Int16Array::new(std::mem::take(&mut self.http_status).into(), nulls(column)))
+                    Arc::new(Int16Array::new(std::mem::take(&mut http_status).into(), nulls(column)))
                 }
                 FieldType::Int64 => Arc::new(integers(numbers.next().unwrap_or_default(), nulls(column))),
                 FieldType::Bool => Arc::new(BooleanArray::new(bits_of(ACL_REQUIRED), nulls(column))),
@@ -159,11 +134,63 @@ impl Columns {
         columns.push(raw_lines(rows, &self.raw_line));
         columns.push(finish_words(schema::LOG_BUCKET)?);
         columns.push(finish_words(schema::LOG_KEY)?);
-        columns.push(Arc::new(integers(self.log_offset, None)));
-        columns.push(Arc::new(integers(self.record_bytes, None)));
+        columns.push(Arc::new(integers(log_offset, None)));
+        columns.push(Arc::new(integers(record_bytes, None)));
         let batch = RecordBatch::try_new(schema, columns)
             .map_err(|e| Error::new(ErrorKind::Internal, "columns do not fit the schema").with_source(e))?;
         Ok(DateBatch { event_date, batch, text_bytes: self.text_bytes })
+    }
+}
+
+/// The values of rows, column by column.
+struct Values {
+    words: [Vec<u32>; WORD_COLUMNS],
+    /// A zero before them.
+    ends: [Vec<i32>; PLAIN_COLUMNS],
+    http_status: Vec<i16>,
+    time: Vec<i64>,
+    numbers: [Vec<i64>; NUMBERS.len()],
+    log_offset: Vec<i64>,
+    record_bytes: Vec<i64>,
+    present: Vec<u64>,
+}
+
+impl Values {
+    fn of(rows: &[Row]) -> Self {
+        /// Rows that stay in the nearest cache while their columns are written.
+        const BLOCK: usize = 64;
+        let room = rows.len();
+        let mut this = Self {
+            words: std::array::from_fn(|_| Vec::with_capacity(room)),
+            ends: std::array::from_fn(|_| {
+                let mut ends = Vec::with_capacity(room + 1);
+                ends.push(0);
+                ends
+            }),
+            http_status: Vec::with_capacity(room),
+            time: Vec::with_capacity(room),
+            numbers: std::array::from_fn(|_| Vec::with_capacity(room)),
+            log_offset: Vec::with_capacity(room),
+            record_bytes: Vec::with_capacity(room),
+            present: Vec::with_capacity(room),
+        };
+        for block in rows.chunks(BLOCK) {
+            for (at, column) in this.words.iter_mut().enumerate() {
+                column.extend(block.iter().map(|row| row.words[at]));
+            }
+            for (at, column) in this.ends.iter_mut().enumerate() {
+                column.extend(block.iter().map(|row| row.ends[at]));
+            }
+            for (at, column) in this.numbers.iter_mut().enumerate() {
+                column.extend(block.iter().map(|row| row.numbers[at]));
+            }
+            this.http_status.extend(block.iter().map(|row| row.http_status));
+            this.time.extend(block.iter().map(|row| row.time));
+            this.log_offset.extend(block.iter().map(|row| row.log_offset));
+            this.record_bytes.extend(block.iter().map(|row| row.record_bytes));
+            this.present.extend(block.iter().map(|row| row.present));
+        }
+        this
     }
 }
 

@@ -18,26 +18,31 @@ use arrow::array::{ArrayRef, RecordBatch};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lines::Line;
-use crate::record::{Field, FieldType, Quirk, Record, value};
-use columns::{Columns, Size};
+use crate::record::value::{self, Decoded};
+use crate::record::{Field, FieldType, Quirk, Record, Tail};
+use columns::{ACL_REQUIRED, Columns, NUMBERS, Row, Size};
 pub use rows::LineReader;
 use schema::{lingers, repeats};
 use text::Words;
 
-/// Whether the texts of a field repeat from record to record, and whether they linger: are mostly those of the record
-/// before.
+/// How the texts of a field repeat from record to record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Habit {
+    /// Mostly that of the record before.
     Lingering,
     Repeating,
+    /// Together with the other fields of the tail.
+    Tail,
+    /// Hardly.
     Plain,
 }
 
 const fn habit(field: Field) -> Habit {
-    match (repeats(field), lingers(field)) {
-        (true, true) => Habit::Lingering,
-        (true, false) => Habit::Repeating,
-        (false, _) => Habit::Plain,
+    match repeats(field) {
+        false => Habit::Plain,
+        true if field as usize >= Field::SignatureVersion as usize => Habit::Tail,
+        true if lingers(field) => Habit::Lingering,
+        true => Habit::Repeating,
     }
 }
 
@@ -63,7 +68,7 @@ const fn is_text_of(field: Field, habits: &[Habit]) -> bool {
     false
 }
 
-const WORDS: [Habit; 2] = [Habit::Lingering, Habit::Repeating];
+const WORDS: [Habit; 3] = [Habit::Lingering, Habit::Repeating, Habit::Tail];
 
 /// The text fields of a habit, each with its number among the columns of its kind, words or plain texts.
 const fn text_fields<const N: usize>(habit: Habit) -> [(Field, usize); N] {
@@ -84,6 +89,7 @@ const fn text_fields<const N: usize>(habit: Habit) -> [(Field, usize); N] {
 
 const LINGERING: [(Field, usize); count(&[Habit::Lingering])] = text_fields(Habit::Lingering);
 const REPEATING: [(Field, usize); count(&[Habit::Repeating])] = text_fields(Habit::Repeating);
+const TAIL: [(Field, usize); count(&[Habit::Tail])] = text_fields(Habit::Tail);
 const PLAIN: [(Field, usize); count(&[Habit::Plain])] = text_fields(Habit::Plain);
 
 /// Columns of repeating text: those of fields, then quirks, log bucket and log key.
@@ -141,6 +147,8 @@ pub struct Batcher {
     /// Numbers of their words.
     quirk_names: HashMap<u32, u32>,
     words: Box<[Words; WORD_COLUMNS]>,
+    /// What was met before, by number.
+    tails: Vec<Option<(Tail, TailWords)>>,
     groups: Vec<Group>,
     current: usize,
     /// Bytes of the chunks.
@@ -156,6 +164,15 @@ pub struct Rows<'b, 'c> {
     chunk_has_controls: bool,
     /// Lines expected.
     lines: usize,
+}
+
+/// The words of a tail.
+#[derive(Debug, Clone, Copy)]
+struct TailWords {
+    /// Their numbers, in the order of [`TAIL`].
+    numbers: [u32; TAIL.len()],
+    /// Which of the fields are there.
+    present: u64,
 }
 
 /// Rows of one date.
@@ -178,7 +195,14 @@ impl Batcher {
     pub fn new() -> Self {
         let words =
             SIZES.with_borrow(|sizes| sizes.words.map(|(words, bytes)| Words::with_capacity(words, bytes)));
-        Self { quirk_names: HashMap::new(), words: Box::new(words), groups: Vec::new(), current: 0, bytes: 0 }
+        Self {
+            quirk_names: HashMap::new(),
+            words: Box::new(words),
+            tails: Vec::new(),
+            groups: Vec::new(),
+            current: 0,
+            bytes: 0,
+        }
     }
 
     /// Goes on with about so many `lines` of `chunk`. All chunks together must be smaller than 512 MiB.
@@ -259,65 +283,122 @@ impl Rows<'_, '_> {
         if batcher.groups.get(batcher.current).is_none_or(|group| (group.date, group.bucket) != wanted) {
             batcher.switch_to(wanted, self.lines);
         }
+        let tail = match record.tail.and_then(|tail| batcher.known(tail)) {
+            Some(known) => known,
+            None => batcher.tail_words(chunk, record, utf8),
+        };
         let Batcher { words, quirk_names, groups, current, .. } = &mut **batcher;
         let quirks = (!record.quirks.is_empty()).then(|| {
             let words = &mut words[QUIRK_WORDS];
             *quirk_names.entry(record.quirks.bits()).or_insert_with(|| words.add(&record.quirks.names()))
         });
-        let columns = &mut groups[*current].columns;
-        let mut present = 0;
+        let Columns { rows, texts, raw_line, text_bytes } = &mut groups[*current].columns;
+        let mut present = tail.present;
+        let mut has = |column: usize, is_there: bool| present |= u64::from(is_there) << column;
+        let mut numbers = [0; WORD_COLUMNS];
+        for ((_, column), number) in TAIL.into_iter().zip(tail.numbers) {
+            numbers[column] = number;
+        }
         for (field, column) in LINGERING {
             let text = record.get(field);
-            present |= u64::from(text.is_some()) << field as usize;
-            let number = text.map_or(0, |text| words[column].of_lingering(chunk, text, utf8));
-            columns.words[column].push(number);
+            has(field as usize, text.is_some());
+            numbers[column] = text.map_or(0, |text| words[column].of_lingering(chunk, text, utf8));
         }
         for (field, column) in REPEATING {
             let text = record.get(field);
-            present |= u64::from(text.is_some()) << field as usize;
-            let number = text.map_or(0, |text| words[column].of(chunk, text, utf8));
-            columns.words[column].push(number);
+            has(field as usize, text.is_some());
+            numbers[column] = text.map_or(0, |text| words[column].of(chunk, text, utf8));
         }
+        numbers[QUIRK_WORDS] = quirks.unwrap_or(0);
+        numbers[LOG_BUCKET_WORDS] = from.log_bucket.unwrap_or(0);
+        numbers[LOG_KEY_WORDS] = from.log_key;
         let mut is_decoded = false;
         for (field, column) in PLAIN {
             let text = record.get(field);
-            present |= u64::from(text.is_some()) << field as usize;
-            let Some(text) = text else {
-                columns.texts[column].push_null();
-                continue;
-            };
+            has(field as usize, text.is_some());
+            let Some(text) = text else { continue };
             if column == KEY_TEXTS {
                 let operation = record.get(Field::Operation).unwrap_or(b"");
                 is_decoded =
-                    columns.texts[column].push_with(|out| value::decode_key_into(operation, text, out));
+                    texts[column].push_with(|out| match value::decode_key_into(operation, text, out) {
+                        Decoded::Same => None,
+                        Decoded::Ascii => Some(utf8),
+                        Decoded::Bytes => Some(false),
+                    });
             }
             let column = if column == KEY_TEXTS && is_decoded { KEY_LOGGED_TEXTS } else { column };
-            columns.texts[column].push(text, utf8);
+            texts[column].push(text, utf8);
         }
-        if !is_decoded {
-            columns.texts[KEY_LOGGED_TEXTS].push_null();
+        if let Some(extra) = record.extra {
+            texts[EXTRA_TEXTS].push(extra, utf8);
         }
-        match record.extra {
-            Some(extra) => columns.texts[EXTRA_TEXTS].push(extra, utf8),
-            None => columns.texts[EXTRA_TEXTS].push_null(),
+        let integers =
+            [record.bytes_sent, record.object_size, record.total_time_ms, record.turn_around_time_ms];
+        for (field, number) in NUMBERS.into_iter().zip(integers) {
+            has(field as usize, number.is_some());
         }
-        columns.words[QUIRK_WORDS].push(quirks.unwrap_or(0));
-        columns.words[LOG_BUCKET_WORDS].push(from.log_bucket.unwrap_or(0));
-        columns.words[LOG_KEY_WORDS].push(from.log_key);
+        let acl_required = record.acl_required();
+        let is_lossy = record.quirks.is_lossy();
+        if is_lossy {
+            raw_line.push((rows.len(), line.text.into()));
+        }
         for (column, is_there) in [
+            (Field::Time as usize, record.time.is_some()),
+            (Field::HttpStatus as usize, record.http_status.is_some()),
+            (Field::AclRequired as usize, acl_required.is_some()),
             (schema::KEY_LOGGED, is_decoded),
             (schema::QUIRKS, quirks.is_some()),
             (schema::EXTRA, record.extra.is_some()),
+            (schema::RAW_LINE, is_lossy),
             (schema::LOG_BUCKET, from.log_bucket.is_some()),
             (schema::LOG_KEY, true),
+            (ACL_REQUIRED, acl_required == Some(true)),
         ] {
-            present |= u64::from(is_there) << column;
+            has(column, is_there);
         }
-        columns.push_plain(record, line, from.base, present);
+        *text_bytes += line.len_with_lf() as u64;
+        rows.push(Row {
+            words: numbers,
+            ends: texts.each_ref().map(|texts| texts.len() as i32),
+            http_status: record.http_status.unwrap_or(0),
+            time: record.time.unwrap_or(0) * 1_000_000,
+            numbers: integers.map(Option::unwrap_or_default),
+            log_offset: from.base.wrapping_add(line.offset as u64) as i64,
+            record_bytes: line.len_with_lf() as i64,
+            present,
+        });
     }
 }
 
 impl Batcher {
+    #[inline]
+    fn known(&self, tail: Tail) -> Option<TailWords> {
+        let (known, words) = (*self.tails.get(tail.number as usize)?)?;
+        (known == tail).then_some(words)
+    }
+
+    /// Looks up the words of a tail, and remembers them when it has a number.
+    #[inline(never)]
+    fn tail_words(&mut self, chunk: &[u8], record: &Record<'_>, utf8: bool) -> TailWords {
+        let mut numbers = [0; TAIL.len()];
+        let mut present = 0;
+        for ((field, column), number) in TAIL.into_iter().zip(&mut numbers) {
+            if let Some(text) = record.get(field) {
+                present |= 1 << field as usize;
+                *number = self.words[column].of(chunk, text, utf8);
+            }
+        }
+        let words = TailWords { numbers, present };
+        if let Some(tail) = record.tail {
+            let place = tail.number as usize;
+            if self.tails.len() <= place {
+                self.tails.resize(place + 1, None);
+            }
+            self.tails[place] = Some((tail, words));
+        }
+        words
+    }
+
     /// Goes on in the group of that date and bucket; a new one is of a chunk of so many `lines`.
     #[inline(never)]
     fn switch_to(&mut self, wanted: (Option<i32>, Option<u32>), lines: usize) {
@@ -381,13 +462,13 @@ fn is_plain_with_avx2(text: &[u8]) -> bool {
 
 #[inline(always)]
 fn is_plain_on_any(text: &[u8]) -> bool {
-    // The highest bit is set in what is not ASCII, in DEL with one added, and in a control byte less a blank.
-    let odd = |b: u8| match b {
-        b'\n' => 0,
-        _ => b | b.wrapping_add(1) | b.wrapping_sub(b' '),
+    // How far behind a blank each is, those before it very far.
+    let farther = |most: u8, b: &u8| {
+        let distance = if *b == b'\n' { 0 } else { b.wrapping_sub(b' ') };
+        if distance > most { distance } else { most }
     };
-    // In blocks, so that the check is vectorised and still stops early.
-    text.chunks(4096).all(|block| block.iter().fold(0, |seen, b| seen | odd(*b)) < 0x80)
+    // In blocks, so that the check is vectorised (`max` would not be) and still stops early.
+    text.chunks(4096).all(|block| block.iter().fold(0, farther) <= b'~' - b' ')
 }
 
 /// Control bytes other than LF and tab.

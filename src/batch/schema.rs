@@ -63,15 +63,7 @@ pub(super) const fn repeats(field: Field) -> bool {
 
 /// Whether a repeating text of `field` is mostly that of the record before.
 pub(super) const fn lingers(field: Field) -> bool {
-    matches!(
-        field,
-        Field::BucketOwner
-            | Field::Bucket
-            | Field::SignatureVersion
-            | Field::AuthenticationType
-            | Field::TlsVersion
-            | Field::SourceRegion
-    )
+    matches!(field, Field::BucketOwner | Field::Bucket)
 }
 
 /// The schema of a batch: [`access_logs_schema`] with dictionaries where texts repeat, and plain text elsewhere.

@@ -8,64 +8,52 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 const INLINE: usize = 12;
 
 /// Texts of a column, one after the other. They are copied out of the lines: a column is read as one run of bytes
-/// then, in half of the memory, where lines would be fetched from memory once more.
+/// then, in half of the memory, where lines would be fetched from memory once more. Where each ends is kept elsewhere.
 #[derive(Debug)]
-pub(super) struct Texts {
-    bytes: Vec<u8>,
-    /// Where each begins, and where the last ends.
-    ends: Vec<i32>,
-}
+pub(super) struct Texts(Vec<u8>);
 
 impl Texts {
-    /// Room for so many texts of so many bytes in all.
-    pub fn with_capacity(rows: usize, bytes: usize) -> Self {
-        let mut ends = Vec::with_capacity(rows + 1);
-        ends.push(0);
-        Self { bytes: Vec::with_capacity(bytes), ends }
+    /// Room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
     }
 
     /// Bytes of all texts.
+    #[inline]
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        self.0.len()
     }
 
     /// Appends a text, made UTF-8 unless `is_utf8`.
     #[inline]
     pub fn push(&mut self, text: &[u8], is_utf8: bool) {
         match is_utf8 {
-            true => self.bytes.extend_from_slice(text),
-            false => self.bytes.extend_from_slice(String::from_utf8_lossy(text).as_bytes()),
+            true => self.0.extend_from_slice(text),
+            false => self.0.extend_from_slice(String::from_utf8_lossy(text).as_bytes()),
         }
-        self.push_null();
     }
 
-    /// Appends what `write` appends, made UTF-8, or nothing at all when it returns false.
+    /// Appends the text that `write` appends, made UTF-8 unless it says that it is; nothing at all when it says nothing.
+    /// Whether there is a text.
     #[inline]
-    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
-        let at = self.bytes.len();
-        let is_written = write(&mut self.bytes);
-        if is_written {
-            if simdutf8::basic::from_utf8(&self.bytes[at..]).is_err() {
-                let repaired = String::from_utf8_lossy(&self.bytes[at..]).into_owned();
-                self.bytes.truncate(at);
-                self.bytes.extend_from_slice(repaired.as_bytes());
-            }
-            self.push_null();
+    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Option<bool>) -> bool {
+        let at = self.0.len();
+        let Some(is_utf8) = write(&mut self.0) else { return false };
+        if !is_utf8 && simdutf8::basic::from_utf8(&self.0[at..]).is_err() {
+            let repaired = String::from_utf8_lossy(&self.0[at..]).into_owned();
+            self.0.truncate(at);
+            self.0.extend_from_slice(repaired.as_bytes());
         }
-        is_written
+        true
     }
 
-    /// Appends a row without text.
-    #[inline]
-    pub fn push_null(&mut self) {
-        self.ends.push(self.bytes.len() as i32);
-    }
-
-    pub fn finish(self, nulls: Option<NullBuffer>) -> StringArray {
-        // SAFETY: only UTF-8 is appended, and the ends grow with it.
+    /// `ends` are those of the texts, with a zero before them.
+    pub fn finish(self, ends: Vec<i32>, nulls: Option<NullBuffer>) -> StringArray {
+        debug_assert!(ends.is_sorted() && ends.last() == Some(&(self.0.len() as i32)));
+        // SAFETY: only UTF-8 is appended, and the ends are where texts ended.
         unsafe {
-            let ends = OffsetBuffer::new_unchecked(ScalarBuffer::from(self.ends));
-            StringArray::new_unchecked(ends, Buffer::from_vec(self.bytes), nulls)
+            let ends = OffsetBuffer::new_unchecked(ScalarBuffer::from(ends));
+            StringArray::new_unchecked(ends, Buffer::from_vec(self.0), nulls)
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod read;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::lake::encode::{self, PartWriter};
 use crate::lake::{Ledger, PartFile, Table};
 use crate::lines::split_lines;
-use crate::parse::parse_line;
+use crate::parse::Parser;
 use crate::record::{Field, Quirk, Record};
 use crate::source::{Failure, FailureClass, LogObject, Remote, layout};
 use crate::stop::Stop;
@@ -41,6 +42,11 @@ const SPAN: u64 = 4 * BLOCK;
 pub(super) const GROUP: usize = 1024;
 /// Rejects wait for this many bytes before they become a part file.
 const REJECT_BYTES: usize = 16 << 20;
+
+thread_local! {
+    /// Of this thread: what it remembers of one chunk serves for the next.
+    static PARSER: Cell<Option<Parser>> = const { Cell::new(None) };
+}
 
 /// What one commit batch came to.
 #[derive(Debug)]
@@ -360,6 +366,7 @@ impl<'a> Work<'a> {
         let mut quirks = [0u64; Quirk::ALL.len()];
         let (mut refused, mut refused_bytes) = (Vec::new(), 0);
         let (mut all_records, mut all_rejects, mut all_bytes) = (0, 0, 0);
+        let mut parser = PARSER.take().unwrap_or_default();
         let mut record = Record::default();
         let mut begin = 0;
         for (piece, end) in pieces.iter().zip(ends) {
@@ -372,7 +379,7 @@ impl<'a> Work<'a> {
             all_bytes += (piece.to - piece.from) as u64;
             for (mut line, repeated) in lines.by_ref().take(count) {
                 line.offset += piece.from;
-                if let Err(reject) = parse_line(line.text, &mut record) {
+                if let Err(reject) = parser.parse(line.text, &mut record) {
                     rejects += 1;
                     let row = RejectRow {
                         object: piece.object,
@@ -415,6 +422,7 @@ impl<'a> Work<'a> {
                 row.source_bucket = bucket.map(|b| String::from_utf8_lossy(b).into_owned());
             }
         }
+        PARSER.set(Some(parser));
         for (total, seen) in self.quirks.iter().zip(quirks) {
             if seen > 0 {
                 total.fetch_add(seen, Ordering::Relaxed);

@@ -83,6 +83,8 @@ pub(super) struct ColumnEncoder {
     present: Bits,
     values: Values,
     pages: Pages,
+    /// Bytes of the pages of the last row group: the next one will be like it.
+    last_bytes: usize,
 }
 
 enum Values {
@@ -112,7 +114,8 @@ impl ColumnEncoder {
             is_optional,
             present: Bits::default(),
             values,
-            pages: Pages::new(),
+            pages: Pages::new(0),
+            last_bytes: 0,
         };
         this.reset();
         this
@@ -130,7 +133,7 @@ impl ColumnEncoder {
             Values::Integer(integers) => integers.reset(with_dictionary),
             Values::Boolean(bits) => bits.clear(),
         }
-        self.pages = Pages::new();
+        self.pages = Pages::new(self.last_bytes + self.last_bytes / 8);
     }
 
     /// Appends rows without a value.
@@ -158,7 +161,7 @@ impl ColumnEncoder {
             None => &keys.values()[rows],
             Some(valid) => {
                 scratch.keys.clear();
-                scratch.keys.extend(valid.map(|row| keys.values()[row]));
+                valid.extend(&mut scratch.keys, |row| keys.values()[row]);
                 &scratch.keys
             }
         };
@@ -188,11 +191,11 @@ impl ColumnEncoder {
         match self.present.extend_from(nulls, rows.clone()) {
             None => {
                 let ends = &ends[rows.start..=rows.end];
-                text.lengths.extend(ends.windows(2).map(|pair| i64::from(pair[1] - pair[0])));
+                text.lengths.extend(ends[1..].iter().zip(ends).map(|(to, from)| i64::from(to - from)));
                 text.bytes.extend_from_slice(&bytes[ends[0] as usize..ends[rows.len()] as usize]);
             }
             Some(valid) => {
-                text.lengths.extend(valid.map(length));
+                valid.extend(&mut text.lengths, length);
                 let all = &bytes[at(rows.start)..at(rows.end)];
                 // Rows without a value have no bytes, or else they are left out one by one.
                 match text.lengths[begin..].iter().sum::<i64>() == all.len() as i64 {
@@ -233,7 +236,7 @@ impl ColumnEncoder {
         let Values::Integer(integers) = &mut self.values else { return Err(wrong_type(&self.column)) };
         match self.present.extend_from(nulls, rows.clone()) {
             None => integers.extend(values[rows].iter().map(|value| (*value).into())),
-            Some(valid) => integers.extend(valid.map(|row| values[row].into())),
+            Some(valid) => integers.extend(valid.iter().map(|row| values[row].into())),
         }
         integers.review();
         Ok(())
@@ -244,7 +247,7 @@ impl ColumnEncoder {
         let Values::Boolean(bits) = &mut self.values else { return Err(wrong_type(&self.column)) };
         match self.present.extend_from(values.nulls(), rows.clone()) {
             None => bits.extend_bits(values.values(), rows),
-            Some(valid) => valid.for_each(|row| bits.push(values.value(row))),
+            Some(valid) => valid.iter().for_each(|row| bits.push(values.value(row))),
         }
         Ok(())
     }
@@ -340,7 +343,7 @@ impl ColumnEncoder {
             Values::Text(text) if text.dictionary.is_used => filter.of(text.dictionary.values()),
             _ => filter.take(),
         });
-        let pages = std::mem::replace(&mut self.pages, Pages::new());
+        let pages = std::mem::replace(&mut self.pages, Pages::new(0));
         let nulls = Some(pages.nulls);
         let statistics = match self.column.physical_type() {
             _ if !self.with_statistics => None,
@@ -358,7 +361,9 @@ impl ColumnEncoder {
             }
             _ => None,
         };
-        pages.finish(&self.column, statistics, filter.transpose()?)
+        let (bytes, close) = pages.finish(&self.column, statistics, filter.transpose()?)?;
+        self.last_bytes = bytes.len();
+        Ok((bytes, close))
     }
 }
 
@@ -405,9 +410,10 @@ struct Pages {
 }
 
 impl Pages {
-    fn new() -> Self {
+    /// Room for so many bytes.
+    fn new(room: usize) -> Self {
         Self {
-            out: TrackedWrite::new(Vec::new()),
+            out: TrackedWrite::new(Vec::with_capacity(room)),
             uncompressed: 0,
             rows: 0,
             nulls: 0,

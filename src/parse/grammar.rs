@@ -15,17 +15,22 @@ use nom::combinator::value;
 use nom::sequence::{delimited, preceded};
 
 use super::error::{Expected, Fault, PResult};
+use super::memory::{self, Memory};
 use super::scan::{blank, byte, last_word, until, word};
 use crate::record::value as convert;
 use crate::record::{Field, Quirk, Record};
 
 /// `[dd/Mon/yyyy:HH:MM:SS +0000] `, UTC only; the rest of the line is left.
 #[inline]
-fn time(i: &[u8]) -> PResult<'_, (i64, &[u8])> {
+fn time<'a>(i: &'a [u8], memory: Option<&mut Memory>) -> PResult<'a, (i64, &'a [u8])> {
     let fault = nom::Err::Error(Fault { rest: i, expected: Expected::Time });
     let Some((text, rest)) = i.split_at_checked(convert::TIME_LEN) else { return Err(fault) };
     let (rest, ()) = blank(rest)?;
-    match convert::time(text) {
+    let time = match memory {
+        Some(memory) => memory.day.time(text),
+        None => convert::time(text),
+    };
+    match time {
         Some(t) if t.is_utc => Ok((rest, (t.seconds, &text[1..text.len() - 1]))),
         _ => Err(fault),
     }
@@ -120,14 +125,18 @@ pub(super) fn dash(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// Reads the whole line into `record`; `record` must be fresh.
-#[inline]
-pub(super) fn record<'a>(line: &'a [u8], record: &mut Record<'a>) -> Result<(), FieldFault<'a>> {
+#[inline(always)]
+pub(super) fn record<'a>(
+    line: &'a [u8],
+    record: &mut Record<'a>,
+    mut memory: Option<&mut Memory>,
+) -> Result<(), FieldFault<'a>> {
     use Field as F;
     let text = &mut record.text;
 
     let (i, owner) = word(line).at(F::BucketOwner)?;
     let (i, bucket) = word(i).at(F::Bucket)?;
-    let (i, (seconds, time_text)) = time(i).at(F::Time)?;
+    let (i, (seconds, time_text)) = time(i, memory.as_deref_mut()).at(F::Time)?;
     let (i, ip) = word(i).at(F::RemoteIp)?;
     let (i, (who, who_has_blanks)) = requester(i).at(F::Requester)?;
     let (i, id) = word(i).at(F::RequestId)?;
@@ -171,30 +180,71 @@ pub(super) fn record<'a>(line: &'a [u8], record: &mut Record<'a>) -> Result<(), 
             record.quirks.insert(quirk);
         }
     }
-    tail(i, record)
+    tail(i, record, memory)
 }
 
 /// Fields 18 and later: each preceded by a blank, none with a quote in it.
-#[inline]
-pub(super) fn tail<'a>(line: &'a [u8], record: &mut Record<'a>) -> Result<(), FieldFault<'a>> {
-    const FIRST: usize = Field::VersionId as usize;
+#[inline(always)]
+pub(super) fn tail<'a>(
+    line: &'a [u8],
+    record: &mut Record<'a>,
+    memory: Option<&mut Memory>,
+) -> Result<(), FieldFault<'a>> {
+    record.width = Field::VersionId as u8;
+    let rest = words(line, record, memory::FIRST)?;
+    let (Some(memory), false) = (memory, rest.is_empty()) else { return read_tail(line, rest, record) };
+    let ids = &line[..line.len() - rest.len()];
+    match memory.recall(rest, record) {
+        Ok(()) => no_quote(ids, line),
+        Err(new) => {
+            read_tail(line, rest, record)?;
+            if record.extra.is_none() && !record.quirks.contains(Quirk::UnknownAclRequired) {
+                memory.remember(rest, new, record);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Words of the line, each preceded by a blank, into fields from the record's width on, and up to field `end`.
+#[inline(always)]
+fn words<'a>(line: &'a [u8], record: &mut Record<'a>, end: usize) -> Result<&'a [u8], FieldFault<'a>> {
     let mut i = line;
-    let mut width = FIRST;
-    while !i.is_empty() && width < Field::COUNT {
+    let mut width = record.width as usize;
+    while !i.is_empty() && width < end {
         let field = Field::ALL[width];
         let (rest, text) = preceded(blank, last_word).parse(i).at(field)?;
         record.text[width] = dash(text);
         width += 1;
         i = rest;
     }
+    record.width = width as u8;
+    Ok(i)
+}
+
+/// Goes on with `i`, what is left of fields 18 and later, which are `line`.
+#[inline(never)]
+fn read_tail<'a>(line: &'a [u8], i: &'a [u8], record: &mut Record<'a>) -> Result<(), FieldFault<'a>> {
+    let i = words(i, record, Field::COUNT)?;
     if !i.is_empty() {
         let (rest, ()) = blank(i).at(Field::SourceRegion)?;
         last_word(rest).at(Field::SourceRegion)?;
         record.extra = Some(rest);
         record.quirks.insert(Quirk::ExtraFields);
     }
-    record.width = width as u8;
     check_tail(line, record)
+}
+
+/// Fails when there is a quote in `part`, the beginning of `line`.
+#[inline]
+fn no_quote<'a>(part: &[u8], line: &'a [u8]) -> Result<(), FieldFault<'a>> {
+    match memchr::memchr(b'"', part) {
+        None => Ok(()),
+        Some(at) => {
+            let fault = Fault { rest: &line[at..], expected: Expected::ClosingQuote };
+            Err((Field::UserAgent, nom::Err::Error(fault)))
+        }
+    }
 }
 
 /// What fields 18 and later must look like to be believed.
@@ -203,9 +253,7 @@ pub(super) fn check_tail<'a>(line: &'a [u8], record: &mut Record<'a>) -> Result<
     let fault = |field, expected, rest| Err((field, nom::Err::Error(Fault { rest, expected })));
     // Fields that are not known yet may be quoted.
     let known = &line[..line.len() - record.extra.map_or(0, <[u8]>::len)];
-    if let Some(at) = memchr::memchr(b'"', known) {
-        return fault(Field::UserAgent, Expected::ClosingQuote, &line[at..]);
-    }
+    no_quote(known, line)?;
     match record.width as usize {
         17 | 18 => return Ok(()),
         24.. => {}

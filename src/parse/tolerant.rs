@@ -473,7 +473,7 @@ fn tail<'a>(line: &'a [u8], (from, to): (usize, usize), record: &mut Record<'a>)
         return reject(Field::UserAgent, from, Expected::ClosingQuote);
     }
     let mut strict = record.clone();
-    if grammar::tail(text, &mut strict).is_ok() {
+    if grammar::tail(text, &mut strict, None).is_ok() {
         *record = strict;
         return Ok(());
     }

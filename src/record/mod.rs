@@ -36,6 +36,18 @@ pub struct Record<'a> {
     pub extra: Option<&'a [u8]>,
     /// Deviations accepted.
     pub quirks: Quirks,
+    /// Known when other records have ended in the same text, or may.
+    pub tail: Option<Tail>,
+}
+
+/// Stands for the text of fields 20 and later, all that follows the host id: equal ones for equal text. There may be
+/// none for a text, and several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tail {
+    /// Who gave the number.
+    pub parser: u32,
+    /// Counts from 0 for each parser.
+    pub number: u16,
 }
 
 impl Default for Record<'_> {
@@ -51,6 +63,7 @@ impl Default for Record<'_> {
             turn_around_time_ms: None,
             extra: None,
             quirks: Quirks::NONE,
+            tail: None,
         }
     }
 }

@@ -29,29 +29,21 @@ pub struct LoggedTime {
 #[inline]
 pub fn time(text: &[u8]) -> Option<LoggedTime> {
     let t: &[u8; TIME_LEN] = text.try_into().ok()?;
-    let punctuation = t[0] == b'['
-        && t[3] == b'/'
-        && t[7] == b'/'
-        && t[12] == b':'
-        && t[15] == b':'
-        && t[18] == b':'
-        && t[21] == b' '
-        && t[27] == b']';
+    let punctuation = t[0] == b'[' && t[3] == b'/' && t[7] == b'/' && t[21] == b' ' && t[27] == b']';
     if !punctuation {
         return None;
     }
     let digit = |at: usize| t[at].wrapping_sub(b'0');
     // All at once: nearly always all are.
-    let are_digits =
-        [1, 2, 8, 9, 10, 11, 13, 14, 16, 17, 19, 20].iter().fold(true, |all, at| all & (digit(*at) < 10));
+    let are_digits = [1, 2, 8, 9, 10, 11].iter().fold(true, |all, at| all & (digit(*at) < 10));
     if !are_digits {
         return None;
     }
     let two = |at: usize| i64::from(digit(at)) * 10 + i64::from(digit(at + 1));
     let month = month_number([t[4], t[5], t[6]])?;
     let (day, year) = (two(1), two(8) * 100 + two(10));
-    let (hour, minute, second) = (two(13), two(16), two(19));
-    if day == 0 || day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 59 {
+    let (hour, minute, second) = time_of_day(t)?;
+    if day == 0 || day > days_in_month(year, month) {
         return None;
     }
     let local = days_from_civil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
@@ -70,6 +62,51 @@ pub fn time(text: &[u8]) -> Option<LoggedTime> {
     // The four digits of the year must still do in UTC.
     let in_range = (YEAR_0..YEAR_10000).contains(&seconds);
     (two(23) < 24 && two(25) < 60 && in_range).then_some(LoggedTime { seconds, is_utc: false })
+}
+
+/// The day of the time read last: the next one is mostly of the same day.
+#[derive(Debug, Clone)]
+pub struct Day {
+    /// `[dd/Mon/yyyy`.
+    text: [u8; 12],
+    /// Seconds since the epoch.
+    start: i64,
+}
+
+impl Default for Day {
+    fn default() -> Self {
+        Self { text: *b"[01/Jan/1970", start: 0 }
+    }
+}
+
+impl Day {
+    /// As [`time`].
+    #[inline]
+    pub fn time(&mut self, text: &[u8]) -> Option<LoggedTime> {
+        let t: &[u8; TIME_LEN] = text.try_into().ok()?;
+        if t[..12] == self.text && t[21..] == *b" +0000]" {
+            let (hour, minute, second) = time_of_day(t)?;
+            let seconds = self.start + hour * 3_600 + minute * 60 + second;
+            return Some(LoggedTime { seconds, is_utc: true });
+        }
+        let time = time(t)?;
+        if time.is_utc {
+            self.text.copy_from_slice(&t[..12]);
+            self.start = time.seconds.div_euclid(86_400) * 86_400;
+        }
+        Some(time)
+    }
+}
+
+/// Hour, minute and second of a time as it is written.
+#[inline]
+fn time_of_day(t: &[u8; TIME_LEN]) -> Option<(i64, i64, i64)> {
+    let digit = |at: usize| t[at].wrapping_sub(b'0');
+    let are_digits = [13, 14, 16, 17, 19, 20].iter().fold(true, |all, at| all & (digit(*at) < 10));
+    let two = |at: usize| i64::from(digit(at)) * 10 + i64::from(digit(at + 1));
+    let (hour, minute, second) = (two(13), two(16), two(19));
+    let is_real = are_digits & (t[12] == b':') & (t[15] == b':') & (t[18] == b':');
+    (is_real & (hour < 24) & (minute < 60) & (second < 60)).then_some((hour, minute, second))
 }
 
 #[inline]
@@ -172,21 +209,34 @@ pub fn integer(text: &[u8]) -> Option<i64> {
 /// twice. Escapes that are not two hex digits stay as they are. The result need not be UTF-8.
 pub fn decode_key<'a>(operation: &[u8], logged: &'a [u8]) -> Cow<'a, [u8]> {
     let mut out = Vec::new();
-    if decode_key_into(operation, logged, &mut out) { Cow::Owned(out) } else { Cow::Borrowed(logged) }
+    match decode_key_into(operation, logged, &mut out) {
+        Decoded::Same => Cow::Borrowed(logged),
+        Decoded::Ascii | Decoded::Bytes => Cow::Owned(out),
+    }
 }
 
-/// Appends the decoded key to `out` and returns true, or returns false (and leaves `out` alone) when decoding
-/// would not change it.
+/// What decoding makes of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decoded {
+    /// Nothing else.
+    Same,
+    /// A key in which ASCII stands for each escape: UTF-8 when the logged one is.
+    Ascii,
+    /// A key of any bytes.
+    Bytes,
+}
+
+/// Appends the decoded key to `out`; leaves `out` alone when it is the [same](Decoded::Same).
 #[inline]
-pub fn decode_key_into(operation: &[u8], logged: &[u8], out: &mut Vec<u8>) -> bool {
+pub fn decode_key_into(operation: &[u8], logged: &[u8], out: &mut Vec<u8>) -> Decoded {
     let form_style = operation.starts_with(b"BATCH.") || operation.starts_with(b"S3.");
     let Some(first) = find(b'%', logged).or_else(|| form_style.then(|| find(b'+', logged)).flatten()) else {
-        return false;
+        return Decoded::Same;
     };
     let start = out.len();
     if !form_style {
-        if decode_usual(logged, first, out).is_some() {
-            return true;
+        if let Some(decoded) = decode_usual(logged, first, out) {
+            return decoded;
         }
         out.truncate(start);
     }
@@ -205,15 +255,16 @@ pub fn decode_key_into(operation: &[u8], logged: &[u8], out: &mut Vec<u8>) -> bo
     }
     if out[start..] == *logged {
         out.truncate(start);
-        return false;
+        return Decoded::Same;
     }
-    true
+    Decoded::Bytes
 }
 
 /// Decodes twice in one pass when each `%` begins an escape that stands for itself (`%3D`) or an escape of an escape
 /// (`%253D`), which is how S3 writes keys. The first is at `first`. `None` for anything else; what was appended is then
 /// of no use.
-fn decode_usual(logged: &[u8], first: usize, out: &mut Vec<u8>) -> Option<()> {
+fn decode_usual(logged: &[u8], first: usize, out: &mut Vec<u8>) -> Option<Decoded> {
+    let mut bits = 0;
     out.reserve(logged.len());
     let mut rest = logged;
     let mut next = Some(first);
@@ -221,17 +272,19 @@ fn decode_usual(logged: &[u8], first: usize, out: &mut Vec<u8>) -> Option<()> {
         out.extend_from_slice(&rest[..at]);
         let (byte, used) = escape(&rest[at..])?;
         rest = &rest[at + used..];
-        if byte == b'%' {
+        let byte = if byte == b'%' {
             let [high, low, ..] = rest else { return None };
-            out.push(hex(*high)? << 4 | hex(*low)?);
             rest = &rest[2..];
+            hex(*high)? << 4 | hex(*low)?
         } else {
-            out.push(byte);
-        }
+            byte
+        };
+        out.push(byte);
+        bits |= byte;
         next = find(b'%', rest);
     }
     out.extend_from_slice(rest);
-    Some(())
+    Some(if bits.is_ascii() { Decoded::Ascii } else { Decoded::Bytes })
 }
 
 /// Where `needle` first is; looks at sixteen bytes at once, which suits texts as short as keys.
