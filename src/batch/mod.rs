@@ -22,13 +22,13 @@ use crate::record::value::{self, Decoded};
 use crate::record::{Field, FieldType, Quirk, Record, Tail};
 use columns::{ACL_REQUIRED, Columns, NUMBERS, Row, Size};
 pub use rows::LineReader;
-use schema::{lingers, repeats};
+use schema::repeats;
 use text::Words;
 
 /// How the texts of a field repeat from record to record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Habit {
-    /// Mostly that of the record before.
+    /// Mostly that of the record before: owner and bucket.
     Lingering,
     Repeating,
     /// Together with the other fields of the tail.
@@ -41,7 +41,7 @@ const fn habit(field: Field) -> Habit {
     match repeats(field) {
         false => Habit::Plain,
         true if field as usize >= Field::SignatureVersion as usize => Habit::Tail,
-        true if lingers(field) => Habit::Lingering,
+        true if matches!(field, Field::BucketOwner | Field::Bucket) => Habit::Lingering,
         true => Habit::Repeating,
     }
 }
@@ -87,13 +87,14 @@ const fn text_fields<const N: usize>(habit: Habit) -> [(Field, usize); N] {
     fields
 }
 
-const LINGERING: [(Field, usize); count(&[Habit::Lingering])] = text_fields(Habit::Lingering);
+const LINGERING: [(Field, usize); 2] = text_fields(Habit::Lingering);
 const REPEATING: [(Field, usize); count(&[Habit::Repeating])] = text_fields(Habit::Repeating);
 const TAIL: [(Field, usize); count(&[Habit::Tail])] = text_fields(Habit::Tail);
 const PLAIN: [(Field, usize); count(&[Habit::Plain])] = text_fields(Habit::Plain);
 
 /// Columns of repeating text: those of fields, then quirks, log bucket and log key.
 const WORD_COLUMNS: usize = count(&WORDS) + 3;
+const OWNER_WORDS: usize = column_of(Field::BucketOwner, &LINGERING);
 const BUCKET_WORDS: usize = column_of(Field::Bucket, &LINGERING);
 const QUIRK_WORDS: usize = WORD_COLUMNS - 3;
 const LOG_BUCKET_WORDS: usize = WORD_COLUMNS - 2;
@@ -299,11 +300,10 @@ impl Rows<'_, '_> {
         for ((_, column), number) in TAIL.into_iter().zip(tail.numbers) {
             numbers[column] = number;
         }
-        for (field, column) in LINGERING {
-            let text = record.get(field);
-            has(field as usize, text.is_some());
-            numbers[column] = text.map_or(0, |text| words[column].of_lingering(chunk, text, utf8));
-        }
+        let owner = record.get(Field::BucketOwner);
+        let owner = owner.map(|text| words[OWNER_WORDS].of_lingering(chunk, text, utf8));
+        numbers[OWNER_WORDS] = owner.unwrap_or(0);
+        numbers[BUCKET_WORDS] = bucket.unwrap_or(0);
         for (field, column) in REPEATING {
             let text = record.get(field);
             has(field as usize, text.is_some());
@@ -343,6 +343,8 @@ impl Rows<'_, '_> {
             raw_line.push((rows.len(), line.text.into()));
         }
         for (column, is_there) in [
+            (Field::BucketOwner as usize, owner.is_some()),
+            (Field::Bucket as usize, bucket.is_some()),
             (Field::Time as usize, record.time.is_some()),
             (Field::HttpStatus as usize, record.http_status.is_some()),
             (Field::AclRequired as usize, acl_required.is_some()),

@@ -61,11 +61,6 @@ pub(super) const fn repeats(field: Field) -> bool {
         )
 }
 
-/// Whether a repeating text of `field` is mostly that of the record before.
-pub(super) const fn lingers(field: Field) -> bool {
-    matches!(field, Field::BucketOwner | Field::Bucket)
-}
-
 /// The schema of a batch: [`access_logs_schema`] with dictionaries where texts repeat, and plain text elsewhere.
 pub fn batch_schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {

@@ -181,31 +181,29 @@ impl ColumnEncoder {
     ) -> Result<()> {
         let Values::Text(text) = &mut self.values else { return Err(wrong_type(&self.column)) };
         let at = |row: usize| ends[row] as usize;
-        if text.dictionary.is_used || text.with_lengths {
+        if text.dictionary.is_used {
             let value =
                 |row| nulls.is_none_or(|nulls| nulls.is_valid(row)).then(|| &bytes[at(row)..at(row + 1)]);
             return self.push_texts(rows.map(value), scratch);
         }
-        let begin = text.lengths.len();
-        let length = |row: usize| i64::from(ends[row + 1] - ends[row]);
+        let mut texts = &bytes[at(rows.start)..at(rows.end)];
+        let first = text.lengths.len();
         match self.present.extend_from(nulls, rows.clone()) {
             None => {
                 let ends = &ends[rows.start..=rows.end];
                 text.lengths.extend(ends[1..].iter().zip(ends).map(|(to, from)| i64::from(to - from)));
-                text.bytes.extend_from_slice(&bytes[ends[0] as usize..ends[rows.len()] as usize]);
             }
             Some(valid) => {
-                valid.extend(&mut text.lengths, length);
-                let all = &bytes[at(rows.start)..at(rows.end)];
-                // Rows without a value have no bytes, or else they are left out one by one.
-                match text.lengths[begin..].iter().sum::<i64>() == all.len() as i64 {
-                    true => text.bytes.extend_from_slice(all),
-                    false => rows
-                        .filter(|row| nulls.is_some_and(|nulls| nulls.is_valid(*row)))
-                        .for_each(|row| text.bytes.extend_from_slice(&bytes[at(row)..at(row + 1)])),
+                valid.extend(&mut text.lengths, |row| i64::from(ends[row + 1] - ends[row]));
+                // Rows without a value have no bytes, or else the others are taken one by one.
+                if text.lengths[first..].iter().sum::<i64>() != texts.len() as i64 {
+                    scratch.raw.clear();
+                    valid.iter().for_each(|row| scratch.raw.extend_from_slice(&bytes[at(row)..at(row + 1)]));
+                    texts = &scratch.raw;
                 }
             }
         }
+        text.append(first, texts);
         self.end_full_page(scratch)
     }
 
@@ -236,7 +234,10 @@ impl ColumnEncoder {
         let Values::Integer(integers) = &mut self.values else { return Err(wrong_type(&self.column)) };
         match self.present.extend_from(nulls, rows.clone()) {
             None => integers.extend(values[rows].iter().map(|value| (*value).into())),
-            Some(valid) => integers.extend(valid.iter().map(|row| values[row].into())),
+            Some(valid) if integers.dictionary.is_used => {
+                integers.extend(valid.iter().map(|row| values[row].into()));
+            }
+            Some(valid) => valid.extend(&mut integers.values, |row| values[row].into()),
         }
         integers.review();
         Ok(())

@@ -210,7 +210,6 @@ impl TextValues {
     }
 
     pub(super) fn clear_bytes(&mut self) {
-        self.bytes.clear();
         self.bytes.resize(HEAD, 0);
     }
 
@@ -284,6 +283,21 @@ impl TextValues {
         }
     }
 
+    /// Appends the texts whose lengths are there already, from number `first` on, and which stand one after the other.
+    pub(super) fn append(&mut self, first: usize, mut texts: &[u8]) {
+        if !self.with_lengths {
+            return self.bytes.extend_from_slice(texts);
+        }
+        let lengths = &self.lengths[first..];
+        self.bytes.reserve(texts.len() + lengths.len() * size_of::<u32>());
+        for length in lengths {
+            let (value, behind) = texts.split_at(*length as usize);
+            self.bytes.extend_from_slice(&(*length as u32).to_le_bytes());
+            self.bytes.extend_from_slice(value);
+            texts = behind;
+        }
+    }
+
     #[inline]
     pub(super) fn push_plain(&mut self, value: &[u8]) {
         self.lengths.push(value.len() as i64);
@@ -350,34 +364,51 @@ pub(super) struct IntegerDictionary {
     pub(super) is_used: bool,
     hasher: DefaultHashBuilder,
     numbers: Numbers,
+    /// The number of each value below [`SMALL`], or [`UNKNOWN`]: most values are.
+    small: Vec<u32>,
     pub(super) entries: Vec<i64>,
-    last: usize,
 }
 
+/// Values for which a dictionary has places of their own.
+const SMALL: usize = 1 << 11;
+
 impl IntegerDictionary {
+    fn clear(&mut self) {
+        self.numbers.clear();
+        self.small.clear();
+        self.small.resize(SMALL, UNKNOWN);
+        self.entries.clear();
+    }
+
     #[inline]
     fn number(&mut self, value: i64) -> u32 {
-        if self.entries.get(self.last) == Some(&value) {
-            return self.last as u32;
+        match usize::try_from(value).ok().and_then(|value| self.small.get_mut(value)) {
+            Some(number) if *number == UNKNOWN => {
+                *number = self.entries.len() as u32;
+                self.entries.push(value);
+                *number
+            }
+            Some(number) => *number,
+            None => self.large(value),
         }
+    }
+
+    fn large(&mut self, value: i64) -> u32 {
         let hash = self.hasher.hash_one(value);
         let Self { numbers, entries, .. } = self;
-        let number = numbers.find(hash, |number| entries[number as usize] == value).unwrap_or_else(|| {
+        numbers.find(hash, |number| entries[number as usize] == value).unwrap_or_else(|| {
             let number = entries.len() as u32;
             entries.push(value);
             numbers.insert(hash, number);
             number
-        });
-        self.last = number as usize;
-        number
+        })
     }
 }
 
 impl IntegerValues {
     pub(super) fn reset(&mut self, with_dictionary: bool) {
         self.dictionary.is_used = with_dictionary;
-        self.dictionary.numbers.clear();
-        self.dictionary.entries.clear();
+        self.dictionary.clear();
         self.codes.clear();
         self.values.clear();
     }
