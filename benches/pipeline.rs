@@ -25,7 +25,7 @@ use s3trail::ingest::{IngestOptions, Silent, ingest};
 use s3trail::lake::encode::write_part;
 use s3trail::lake::{Lake, Table};
 use s3trail::lines::{split_lines, whole_lines};
-use s3trail::parse::parse_line;
+use s3trail::parse::Parser;
 use s3trail::record::Record;
 use s3trail::source::{SourceOptions, Sources};
 use s3trail::stop::Stop;
@@ -89,10 +89,11 @@ fn ok<T>(result: s3trail::Result<T>) -> T {
 
 /// The records of `text`; all of its lines must be some.
 fn parse(text: &[u8]) -> usize {
+    let mut parser = Parser::new();
     let mut record = Record::default();
     let mut records = 0;
     for line in split_lines(text) {
-        records += usize::from(parse_line(line.text, &mut record).is_ok());
+        records += usize::from(parser.parse(line.text, &mut record).is_ok());
         black_box(&record);
     }
     records
@@ -103,9 +104,10 @@ fn batch(chunk: &[u8]) -> Vec<RecordBatch> {
     let mut batcher = Batcher::new();
     let mut rows = ok(batcher.chunk(chunk, split_lines(chunk).count()));
     let from = rows.provenance(Some("amzn-s3-demo-logs"), "logs/bench", 0, 0);
+    let mut parser = Parser::new();
     let mut record = Record::default();
     for line in split_lines(chunk) {
-        if parse_line(line.text, &mut record).is_ok() {
+        if parser.parse(line.text, &mut record).is_ok() {
             rows.push(&mut record, &line, &from);
         }
     }

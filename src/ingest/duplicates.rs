@@ -1,7 +1,7 @@
 //! Whole-line duplicates within a commit batch.
 //!
 //! S3 may deliver a record twice. Identity is the whole line, never the request id, which several records share.
-//! Lines are remembered by a 128-bit hash with a secret seed, so that nobody can write a line that makes another
+//! Lines are remembered by a 128-bit hash with a secret of its own, so that nobody can write a line that makes another
 //! disappear.
 
 use std::hash::{BuildHasher, RandomState};
@@ -12,10 +12,13 @@ use twox_hash::XxHash3_128;
 /// Independent locks; a line's hash chooses.
 const SHARDS: usize = 16;
 
+/// Bytes of the secret: as many as the hash can use.
+const SECRET: usize = 192;
+
 /// Remembers lines.
 #[derive(Debug)]
 pub struct Duplicates {
-    seed: u64,
+    secret: [u8; SECRET],
     /// Lines that a shard remembers before the older half is forgotten.
     generation: usize,
     shards: Vec<Mutex<Shard>>,
@@ -32,9 +35,14 @@ impl Duplicates {
     /// for each of `lines`, where these make three quarters of a power of two. A commit batch has hardly more than two
     /// million unless it is one huge object; duplicates that are further apart are left to compaction.
     pub fn new(lines: usize) -> Self {
-        let seed = RandomState::new().hash_one(0u8);
+        // Its state is random, and each of its hashes another part of the secret.
+        let random = RandomState::new();
+        let mut secret = [0; SECRET];
+        for (number, part) in secret.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            *part = random.hash_one(number).to_le_bytes();
+        }
         Self {
-            seed,
+            secret,
             generation: lines.div_ceil(SHARDS),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
         }
@@ -42,8 +50,10 @@ impl Duplicates {
 
     /// Whether each of `lines` was seen before, in an earlier call or earlier in this one; all are remembered.
     pub fn repeated<'l>(&self, lines: impl Iterator<Item = &'l [u8]>) -> Vec<bool> {
-        // Zero marks a free place.
-        let hash = |line| XxHash3_128::oneshot_with_seed(self.seed, line).max(1);
+        let hash = |line| {
+            let hash = XxHash3_128::oneshot_with_secret(&self.secret, line);
+            hash.expect("the secret is long enough").min(FREE - 1)
+        };
         let hashes: Vec<u128> = lines.map(hash).collect();
         let shard_of = |hash: u128| (hash >> 64) as usize % SHARDS;
         let mut ends = [0u32; SHARDS];
@@ -83,7 +93,10 @@ impl Duplicates {
     }
 }
 
-/// A set of hashes, none of them zero: open addressing, the place given by the low bits.
+/// Marks a free place. Not zero: memory that is zero and was never written is mapped a second time when it is.
+const FREE: u128 = u128::MAX;
+
+/// A set of hashes, none of them [`FREE`]: open addressing, the place given by the low bits.
 #[derive(Debug, Default)]
 struct Hashes {
     places: Vec<u128>,
@@ -94,7 +107,7 @@ impl Hashes {
     /// What is at the place where `hash` would best be.
     fn first(&self, hash: u128) -> u128 {
         match self.places.len() {
-            0 => 0,
+            0 => FREE,
             len => self.places[hash as usize & (len - 1)],
         }
     }
@@ -103,7 +116,7 @@ impl Hashes {
     fn place(places: &[u128], hash: u128) -> usize {
         let mask = places.len() - 1;
         let mut at = hash as usize & mask;
-        while places[at] != 0 && places[at] != hash {
+        while places[at] != FREE && places[at] != hash {
             at = (at + 1) & mask;
         }
         at
@@ -117,15 +130,15 @@ impl Hashes {
     fn insert(&mut self, hash: u128) -> bool {
         // At most three quarters full: then the way to a free place is short yet.
         if self.used * 4 >= self.places.len() * 3 {
-            let mut places = vec![0; (self.places.len() * 2).max(64)];
-            for hash in self.places.iter().filter(|hash| **hash != 0) {
+            let mut places = vec![FREE; (self.places.len() * 2).max(64)];
+            for hash in self.places.iter().filter(|hash| **hash != FREE) {
                 let at = Self::place(&places, *hash);
                 places[at] = *hash;
             }
             self.places = places;
         }
         let at = Self::place(&self.places, hash);
-        let is_new = self.places[at] == 0;
+        let is_new = self.places[at] == FREE;
         if is_new {
             self.places[at] = hash;
             self.used += 1;

@@ -130,3 +130,58 @@ fn next_parser() -> u32 {
     static PARSERS: AtomicU32 = AtomicU32::new(0);
     PARSERS.fetch_add(1, Ordering::Relaxed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use crate::parse::{Parser, parse_line};
+    use crate::record::Record;
+
+    fn line(host: &str) -> String {
+        "owner amzn-s3-demo-bucket [06/Feb/2026:00:00:38 +0000] 192.0.2.3 - ID REST.GET.OBJECT key \"GET /key HTTP/1.1\" \
+         200 - 1 1 1 1 \"-\" \"agent\" - host+id= SigV4 - AuthHeader "
+            .to_owned()
+            + host
+            + " TLSv1.3 - Yes -"
+    }
+
+    #[test]
+    fn more_tails_than_are_remembered() {
+        let hosts =
+            (0..3 * super::MOST).map(|number| format!("host{}.example.com", number % (2 * super::MOST)));
+        let hosts = hosts.flat_map(|host| [host.clone(), host, "near.example.com".to_owned()]);
+        let lines: Vec<String> =
+            hosts.chain(["long".repeat(super::LONGEST)]).map(|host| line(&host)).collect();
+        let mut parser = Parser::new();
+        let mut known = HashMap::new();
+        let (mut record, mut alone) = (Record::default(), Record::default());
+        let mut before = None;
+        for text in &lines {
+            parser.parse(text.as_bytes(), &mut record).unwrap();
+            parse_line(text.as_bytes(), &mut alone).unwrap();
+            let tail = record.tail;
+            assert_eq!(format!("{alone:?}"), format!("{:?}", Record { tail: None, ..record.clone() }));
+            assert_eq!(tail.is_some(), text.len() < super::LONGEST);
+            let Some(tail) = tail else { continue };
+            // One tail is never given for two texts, and the line before is remembered.
+            assert_eq!(*known.entry((tail.parser, tail.number)).or_insert(text), text);
+            assert!(before.is_none_or(|(line, last)| line != text || last == tail));
+            before = Some((text, tail));
+        }
+    }
+
+    #[test]
+    fn quotes_before_a_tail_that_is_known_are_not_overlooked() {
+        let mut parser = Parser::new();
+        let plain = line("example.com");
+        let quoted = plain.replace(" host+id= ", " host\"id= ");
+        for text in [&plain, &quoted, &plain] {
+            let (mut record, mut alone) = (Record::default(), Record::default());
+            let (read, wanted) =
+                (parser.parse(text.as_bytes(), &mut record), parse_line(text.as_bytes(), &mut alone));
+            assert_eq!(read, wanted, "{text}");
+            assert_eq!(record.text, alone.text, "{text}");
+        }
+    }
+}

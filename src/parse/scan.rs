@@ -3,32 +3,11 @@
 //! Everything here is a nom parser over one search; swapping that touches nothing else.
 
 use super::error::{Expected, Fault, PResult};
+use crate::record::bytes::{STEP, matches};
 
 /// Fields up to this length, which most are, are searched here, where the search is a few instructions among those of the
 /// grammar; the call of one that is made for long texts pays beyond.
 const NEAR: usize = 128;
-
-/// Bytes looked at at once.
-const STEP: usize = 16;
-
-/// Where `needle` is in `block`: bit n of the answer is byte n.
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
-#[inline(always)]
-fn matches(needle: u8, block: &[u8; STEP]) -> u32 {
-    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
-    let bytes = u128::from_le_bytes(*block);
-    // SAFETY: nothing is compiled here where SSE2 is missing.
-    unsafe {
-        let bytes = _mm_set_epi64x((bytes >> 64) as i64, bytes as i64);
-        _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(needle as i8))) as u32
-    }
-}
-
-#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
-#[inline(always)]
-fn matches(needle: u8, block: &[u8; STEP]) -> u32 {
-    (0..).zip(block).fold(0, |bits, (at, byte)| bits | u32::from(*byte == needle) << at)
-}
 
 /// Where the next `needle` is.
 #[inline(always)]

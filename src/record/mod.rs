@@ -3,6 +3,7 @@
 //! Std only. It knows the fields, their values and how a line is written; it does not know how a line is read
 //! (`parse`) nor how it becomes columns (`batch`). The two meet here.
 
+pub(crate) mod bytes;
 pub mod field;
 pub mod quirk;
 pub mod value;

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use super::bytes::{STEP, find, matches};
+
 const MONTHS: [&[u8; 3]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 
@@ -264,41 +266,42 @@ pub fn decode_key_into(operation: &[u8], logged: &[u8], out: &mut Vec<u8>) -> De
 /// (`%253D`), which is how S3 writes keys. The first is at `first`. `None` for anything else; what was appended is then
 /// of no use.
 fn decode_usual(logged: &[u8], first: usize, out: &mut Vec<u8>) -> Option<Decoded> {
+    out.extend_from_slice(&logged[..first]);
+    // Blocks are copied whole, and what comes next is written over what was too much.
+    let (mut from, mut to) = (first, out.len());
+    out.resize(to + logged.len() - first + STEP, 0);
     let mut bits = 0;
-    out.reserve(logged.len());
-    let mut rest = logged;
-    let mut next = Some(first);
-    while let Some(at) = next {
-        out.extend_from_slice(&rest[..at]);
-        let (byte, used) = escape(&rest[at..])?;
-        rest = &rest[at + used..];
-        let byte = if byte == b'%' {
-            let [high, low, ..] = rest else { return None };
-            rest = &rest[2..];
-            hex(*high)? << 4 | hex(*low)?
-        } else {
-            byte
+    while from < logged.len() {
+        let rest = &logged[from..];
+        let (block, len) = match rest.first_chunk::<STEP>() {
+            Some(block) => (*block, STEP),
+            None => {
+                let mut block = [0; STEP];
+                block[..rest.len()].copy_from_slice(rest);
+                (block, rest.len())
+            }
         };
-        out.push(byte);
+        out[to..to + STEP].copy_from_slice(&block);
+        let found = matches(b'%', &block);
+        if found == 0 {
+            (from, to) = (from + len, to + len);
+            continue;
+        }
+        let at = found.trailing_zeros() as usize;
+        (from, to) = (from + at, to + at);
+        let (mut byte, used) = escape(&logged[from..])?;
+        from += used;
+        if byte == b'%' {
+            let [high, low, ..] = logged[from..] else { return None };
+            byte = hex(high)? << 4 | hex(low)?;
+            from += 2;
+        }
+        out[to] = byte;
+        to += 1;
         bits |= byte;
-        next = find(b'%', rest);
     }
-    out.extend_from_slice(rest);
+    out.truncate(to);
     Some(if bits.is_ascii() { Decoded::Ascii } else { Decoded::Bytes })
-}
-
-/// Where `needle` first is; looks at sixteen bytes at once, which suits texts as short as keys.
-#[inline]
-fn find(needle: u8, text: &[u8]) -> Option<usize> {
-    let has = |block: &[u8; 16]| block.iter().fold(false, |found, byte| found | (*byte == needle));
-    let (blocks, rest) = text.as_chunks();
-    let at = match blocks.iter().position(has) {
-        Some(block) => block * 16,
-        // Mostly it is not in the rest either.
-        None if text.last_chunk().is_some_and(|last| !has(last)) => return None,
-        None => text.len() - rest.len(),
-    };
-    text[at..].iter().position(|byte| *byte == needle).map(|more| at + more)
 }
 
 /// Percent-decodes once; with `plus_is_blank` in form style. Escapes that are not two hex digits stay.
@@ -414,5 +417,67 @@ mod tests {
         assert_eq!(key("REST.GET.OBJECT", "100%"), "100%");
         assert_eq!(key("REST.GET.OBJECT", "100%zz"), "100%zz");
         assert!(matches!(decode_key(b"REST.GET.OBJECT", b"plain"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn the_usual_way_of_decoding_gives_what_decoding_twice_gives() {
+        let pieces = [
+            "%253D",
+            "%3D",
+            "%25C3%25A9",
+            "a",
+            "/",
+            "sixteen bytes or",
+            "+",
+            "\u{e9}",
+            "%2525",
+            "%zz",
+            "%25zz",
+        ];
+        let (mut state, mut usual) = (1u64, 0);
+        for _ in 0..3_000 {
+            let mut logged = String::new();
+            for _ in 0..state % 9 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                // Those that are not usual come last, and seldom.
+                let seldom = (state >> 60) < 15;
+                logged += pieces[(state >> 33) as usize % (pieces.len() - 2 * usize::from(seldom))];
+            }
+            state = state.wrapping_add(1);
+            let logged = logged.as_bytes();
+            let Some(first) = find(b'%', logged) else { continue };
+            let (mut once, mut twice, mut out) = (Vec::new(), b"before".to_vec(), b"before".to_vec());
+            let Some(decoded) = decode_usual(logged, first, &mut out) else { continue };
+            usual += 1;
+            decode_into(logged, false, &mut once);
+            decode_into(&once, false, &mut twice);
+            assert_eq!(out, twice, "{}", logged.escape_ascii());
+            assert!(decoded == Decoded::Bytes || std::str::from_utf8(&out).is_ok());
+        }
+        assert!(usual > 1_000, "{usual}");
+    }
+
+    #[test]
+    fn a_day_that_is_known_gives_the_same_times() {
+        let mut day = Day::default();
+        let texts = [
+            "[06/Feb/2026:00:00:00 +0000]",
+            "[06/Feb/2026:23:59:59 +0000]",
+            "[06/Feb/2026:24:00:00 +0000]",
+            "[06/Feb/2026:12:60:00 +0000]",
+            "[06/Feb/2026 12:00:00 +0000]",
+            "[06/Feb/2026:1a:00:00 +0000]",
+            "[06/Feb/2026:12:00:00 +0100]",
+            "[06/Feb/2026:12:00:00 +0000)",
+            "[07/Feb/2026:12:00:00 +0000]",
+            "[30/Feb/2026:12:00:00 +0000]",
+            "[31/Dec/1969:12:00:00 +0000]",
+            "[31/Dec/1969:23:59:59 +0000]",
+            "[01/Jan/1970:00:00:01 +0000]",
+            "[01/Jan/1970:00:00:01 +0000",
+        ];
+        for text in texts.iter().chain(texts.iter().rev()) {
+            assert_eq!(day.time(text.as_bytes()), time(text.as_bytes()), "{text}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, UInt32Type};
 use s3trail::batch::{Batcher, DateBatch, LineReader};
 use s3trail::lines::split_lines;
-use s3trail::parse::{Reject, parse_line};
+use s3trail::parse::{Parser, Reject, parse_line};
 use s3trail::record::{Field, Record};
 
 /// Canonical user id of AWS's documentation.
@@ -90,9 +90,10 @@ pub fn batch_at(text: &[u8], offset: u64) -> Vec<DateBatch> {
     let mut batcher = Batcher::new();
     let mut rows = batcher.chunk(text, split_lines(text).count()).expect("the chunk is small");
     let from = rows.provenance(Some("amzn-s3-demo-logs"), "logs/key", 0, offset);
+    let mut parser = Parser::new();
     let mut record = Record::default();
     for line in split_lines(text) {
-        if parse_line(line.text, &mut record).is_ok() {
+        if parser.parse(line.text, &mut record).is_ok() {
             rows.push(&mut record, &line, &from);
         }
     }

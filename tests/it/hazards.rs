@@ -1430,12 +1430,13 @@ fn chunks_that_are_batched_together_keep_their_places() {
     ];
     let mut batcher = Batcher::new();
     let mut offset = 0;
+    let mut parser = s3trail::parse::Parser::new();
     let mut record = Record::default();
     for chunk in &chunks {
         let mut rows = batcher.chunk(chunk, 2).expect("the chunk is small");
         let from = rows.provenance(None, "logs/key", 0, offset);
         for line in split_lines(chunk) {
-            if s3trail::parse::parse_line(line.text, &mut record).is_ok() {
+            if parser.parse(line.text, &mut record).is_ok() {
                 rows.push(&mut record, &line, &from);
             }
         }

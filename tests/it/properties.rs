@@ -7,11 +7,11 @@
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::{concat_batches, sort_to_indices, take_record_batch};
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 use s3trail::batch::DateBatch;
 use s3trail::lines::{split_lines, whole_lines};
 use s3trail::record::value::{decode_key, percent_decode, time, write_time};
-use s3trail::record::{Field, Quirk, Record};
+use s3trail::record::{Field, Quirk, Record, Tail};
 
 use crate::common::{
     BUCKET, OWNER, Spelled, TIME, batch_at, parse, raw_line, rows_as_lines, split_simply, written_fields,
@@ -340,6 +340,38 @@ proptest! {
             let used = s3trail::parse::parse_line(line, &mut again).map(|()| format!("{again:?}"));
             let fresh = parse(line).map(|record| format!("{record:?}"));
             prop_assert_eq!(used, fresh);
+        }
+    }
+
+    #[test]
+    fn a_parser_that_remembers_reads_what_each_line_says(
+        lines in prop::collection::vec(spelled(hostile_text()), 1..5),
+        order in prop::collection::vec((any::<Index>(), prop::option::weighted(0.2, (any::<Index>(), select(&b"\" -Sx"[..])))), 1..12),
+    ) {
+        let lines: Vec<Vec<u8>> = lines.iter().map(Spelled::line).collect();
+        let lines: Vec<Vec<u8>> = order.iter().map(|(line, odd)| {
+            let mut line = lines[line.index(lines.len())].clone();
+            if let Some((place, byte)) = odd {
+                let place = place.index(line.len());
+                line[place] = *byte;
+            }
+            line
+        }).collect();
+        let mut parser = s3trail::parse::Parser::new();
+        let mut tails: Vec<(Tail, &[u8])> = Vec::new();
+        let mut record = Record::default();
+        for line in &lines {
+            let remembered = parser.parse(line, &mut record).map(|()| record.clone());
+            if let Ok(Record { tail: Some(tail), text, .. }) = &remembered
+                && let Some(host_id) = text[Field::HostId as usize]
+            {
+                let behind = host_id.as_ptr() as usize - line.as_ptr() as usize + host_id.len();
+                let text = line[behind..].strip_suffix(b"\r").unwrap_or(&line[behind..]);
+                prop_assert!(tails.iter().all(|(other, known)| (other == tail) == (*known == text)));
+                tails.push((*tail, text));
+            }
+            let shown = |record: Record<'_>| format!("{:?}", Record { tail: None, ..record });
+            prop_assert_eq!(remembered.map(shown), parse(line).map(shown));
         }
     }
 }
