@@ -57,21 +57,29 @@ pub(super) struct Row {
 pub(super) const NUMBERS: [Field; 4] =
     [Field::BytesSent, Field::ObjectSize, Field::TotalTimeMs, Field::TurnAroundTimeMs];
 
-/// The columns of a group while they grow: row by row, for a row is written at one place then.
+/// The columns of a group while they grow. A row is written at one place first, and goes to its columns with those
+/// beside it.
 #[derive(Debug)]
 pub(super) struct Columns {
-    pub(super) rows: Vec<Row>,
+    /// The last rows, at most [`BLOCK`].
+    rows: Vec<Row>,
+    /// What came before.
+    values: Values,
     pub(super) texts: [Texts; PLAIN_COLUMNS],
     /// Number of a row, and its line.
-    pub(super) raw_line: Vec<(usize, Box<[u8]>)>,
+    raw_line: Vec<(usize, Box<[u8]>)>,
     /// Bytes of the lines.
-    pub(super) text_bytes: u64,
+    text_bytes: u64,
 }
+
+/// Rows that stay in the nearest cache until they are in their columns.
+const BLOCK: usize = 64;
 
 impl Columns {
     pub(super) fn with_room(room: &Size) -> Self {
         Self {
-            rows: Vec::with_capacity(room.rows),
+            rows: Vec::with_capacity(BLOCK),
+            values: Values::with_room(room.rows),
             texts: room.texts.map(Texts::with_capacity),
             raw_line: Vec::new(),
             text_bytes: 0,
@@ -79,15 +87,31 @@ impl Columns {
     }
 
     pub(super) fn size(&self) -> Size {
-        Size { rows: self.rows.len(), texts: self.texts.each_ref().map(Texts::len) }
+        let rows = self.values.present.len() + self.rows.len();
+        Size { rows, texts: self.texts.each_ref().map(Texts::len) }
+    }
+
+    /// Appends a row whose texts were appended; `raw_line` is its line where that is to be kept.
+    #[inline]
+    pub(super) fn push(&mut self, row: Row, raw_line: Option<&[u8]>) {
+        self.text_bytes += row.record_bytes as u64;
+        if let Some(line) = raw_line {
+            self.raw_line.push((self.values.present.len() + self.rows.len(), line.into()));
+        }
+        self.rows.push(row);
+        if self.rows.len() == BLOCK {
+            self.values.extend(&self.rows);
+            self.rows.clear();
+        }
     }
 
     /// `words` are the values of the columns of words.
-    pub(super) fn finish(self, event_date: Option<i32>, words: &[ArrayRef]) -> Result<DateBatch> {
+    pub(super) fn finish(mut self, event_date: Option<i32>, words: &[ArrayRef]) -> Result<DateBatch> {
+        self.values.extend(&self.rows);
         let schema = schema::batch_schema();
-        let rows = self.rows.len();
         let Values { words: keys, ends, http_status, time, numbers, log_offset, record_bytes, present } =
-            Values::of(&self.rows);
+            self.values;
+        let rows = present.len();
         let all = present.iter().fold(u64::MAX, |all, row| all & row);
         let bits = transpose(&present);
         let bits_of = |column: usize| {
@@ -143,6 +167,7 @@ impl Columns {
 }
 
 /// The values of rows, column by column.
+#[derive(Debug)]
 struct Values {
     words: [Vec<u32>; WORD_COLUMNS],
     /// A zero before them.
@@ -156,41 +181,39 @@ struct Values {
 }
 
 impl Values {
-    fn of(rows: &[Row]) -> Self {
-        /// Rows that stay in the nearest cache while their columns are written.
-        const BLOCK: usize = 64;
-        let room = rows.len();
-        let mut this = Self {
-            words: std::array::from_fn(|_| Vec::with_capacity(room)),
-            ends: std::array::from_fn(|_| {
-                let mut ends = Vec::with_capacity(room + 1);
-                ends.push(0);
-                ends
-            }),
-            http_status: Vec::with_capacity(room),
-            time: Vec::with_capacity(room),
-            numbers: std::array::from_fn(|_| Vec::with_capacity(room)),
-            log_offset: Vec::with_capacity(room),
-            record_bytes: Vec::with_capacity(room),
-            present: Vec::with_capacity(room),
+    fn with_room(rows: usize) -> Self {
+        let ends = || {
+            let mut ends = Vec::with_capacity(rows + 1);
+            ends.push(0);
+            ends
         };
-        for block in rows.chunks(BLOCK) {
-            for (at, column) in this.words.iter_mut().enumerate() {
-                column.extend(block.iter().map(|row| row.words[at]));
-            }
-            for (at, column) in this.ends.iter_mut().enumerate() {
-                column.extend(block.iter().map(|row| row.ends[at]));
-            }
-            for (at, column) in this.numbers.iter_mut().enumerate() {
-                column.extend(block.iter().map(|row| row.numbers[at]));
-            }
-            this.http_status.extend(block.iter().map(|row| row.http_status));
-            this.time.extend(block.iter().map(|row| row.time));
-            this.log_offset.extend(block.iter().map(|row| row.log_offset));
-            this.record_bytes.extend(block.iter().map(|row| row.record_bytes));
-            this.present.extend(block.iter().map(|row| row.present));
+        Self {
+            words: std::array::from_fn(|_| Vec::with_capacity(rows)),
+            ends: std::array::from_fn(|_| ends()),
+            http_status: Vec::with_capacity(rows),
+            time: Vec::with_capacity(rows),
+            numbers: std::array::from_fn(|_| Vec::with_capacity(rows)),
+            log_offset: Vec::with_capacity(rows),
+            record_bytes: Vec::with_capacity(rows),
+            present: Vec::with_capacity(rows),
         }
-        this
+    }
+
+    fn extend(&mut self, rows: &[Row]) {
+        for (at, column) in self.words.iter_mut().enumerate() {
+            column.extend(rows.iter().map(|row| row.words[at]));
+        }
+        for (at, column) in self.ends.iter_mut().enumerate() {
+            column.extend(rows.iter().map(|row| row.ends[at]));
+        }
+        for (at, column) in self.numbers.iter_mut().enumerate() {
+            column.extend(rows.iter().map(|row| row.numbers[at]));
+        }
+        self.http_status.extend(rows.iter().map(|row| row.http_status));
+        self.time.extend(rows.iter().map(|row| row.time));
+        self.log_offset.extend(rows.iter().map(|row| row.log_offset));
+        self.record_bytes.extend(rows.iter().map(|row| row.record_bytes));
+        self.present.extend(rows.iter().map(|row| row.present));
     }
 }
 

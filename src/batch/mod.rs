@@ -293,7 +293,8 @@ impl Rows<'_, '_> {
             let words = &mut words[QUIRK_WORDS];
             *quirk_names.entry(record.quirks.bits()).or_insert_with(|| words.add(&record.quirks.names()))
         });
-        let Columns { rows, texts, raw_line, text_bytes } = &mut groups[*current].columns;
+        let columns = &mut groups[*current].columns;
+        let texts = &mut columns.texts;
         let mut present = tail.present;
         let mut has = |column: usize, is_there: bool| present |= u64::from(is_there) << column;
         let mut numbers = [0; WORD_COLUMNS];
@@ -339,9 +340,6 @@ impl Rows<'_, '_> {
         }
         let acl_required = record.acl_required();
         let is_lossy = record.quirks.is_lossy();
-        if is_lossy {
-            raw_line.push((rows.len(), line.text.into()));
-        }
         for (column, is_there) in [
             (Field::BucketOwner as usize, owner.is_some()),
             (Field::Bucket as usize, bucket.is_some()),
@@ -358,8 +356,7 @@ impl Rows<'_, '_> {
         ] {
             has(column, is_there);
         }
-        *text_bytes += line.len_with_lf() as u64;
-        rows.push(Row {
+        let row = Row {
             words: numbers,
             ends: texts.each_ref().map(|texts| texts.len() as i32),
             http_status: record.http_status.unwrap_or(0),
@@ -368,7 +365,8 @@ impl Rows<'_, '_> {
             log_offset: from.base.wrapping_add(line.offset as u64) as i64,
             record_bytes: line.len_with_lf() as i64,
             present,
-        });
+        };
+        columns.push(row, is_lossy.then_some(line.text));
     }
 }
 
