@@ -24,13 +24,23 @@ pub const TARGETS: [Target; 5] = [
 ];
 
 /// The first line of `data` is refused, at a place in it, or printed back byte for byte: from its row always, and
-/// from its record unless that is lossy.
+/// from its record unless that is lossy. A parser that has seen it reads the same.
 pub fn parse_line(data: &[u8]) {
     let end = data.iter().position(|b| *b == b'\n').map_or(data.len(), |at| at + 1);
     let chunk = &data[..end];
     let Some(line) = lines::split_lines(chunk).next() else { return };
     let mut record = Record::default();
-    if let Err(reject) = parse::parse_line(line.text, &mut record) {
+    let alone = parse::parse_line(line.text, &mut record);
+    let mut parser = parse::Parser::new();
+    for _ in 0..2 {
+        let mut again = Record::default();
+        assert_eq!(parser.parse(line.text, &mut again), alone, "it is remembered differently");
+        if alone.is_ok() {
+            again.tail = None;
+            assert_eq!(format!("{again:?}"), format!("{record:?}"), "it is remembered differently");
+        }
+    }
+    if let Err(reject) = alone {
         assert!(reject.offset <= line.text.len(), "refused behind its end");
         assert!(!reject.reason(line.text).contains(char::is_control), "a reason can be shown");
         return;

@@ -12,6 +12,7 @@ mod text;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -25,92 +26,58 @@ pub use rows::LineReader;
 use schema::repeats;
 use text::Words;
 
-/// How the texts of a field repeat from record to record.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Habit {
-    /// Mostly that of the record before: owner and bucket.
-    Lingering,
-    Repeating,
-    /// Together with the other fields of the tail.
-    Tail,
-    /// Hardly.
-    Plain,
+/// Text fields whose texts repeat, and those whose texts hardly do; each is the column of its kind with its number.
+const WORD_FIELDS: [Field; count(true)] = text_fields(true);
+const PLAIN_FIELDS: [Field; count(false)] = text_fields(false);
+
+const fn is_text(field: Field, repeating: bool) -> bool {
+    matches!(field.field_type(), FieldType::Text) && repeats(field) == repeating
 }
 
-const fn habit(field: Field) -> Habit {
-    match repeats(field) {
-        false => Habit::Plain,
-        true if field as usize >= Field::SignatureVersion as usize => Habit::Tail,
-        true if matches!(field, Field::BucketOwner | Field::Bucket) => Habit::Lingering,
-        true => Habit::Repeating,
-    }
-}
-
-/// How many text fields are of one of these habits.
-const fn count(habits: &[Habit]) -> usize {
-    let mut n = 0;
-    let mut i = 0;
+const fn count(repeating: bool) -> usize {
+    let (mut n, mut i) = (0, 0);
     while i < Field::COUNT {
-        n += is_text_of(Field::ALL[i], habits) as usize;
+        n += is_text(Field::ALL[i], repeating) as usize;
         i += 1;
     }
     n
 }
 
-const fn is_text_of(field: Field, habits: &[Habit]) -> bool {
-    let mut i = 0;
-    while i < habits.len() {
-        if matches!(field.field_type(), FieldType::Text) && habit(field) as u8 == habits[i] as u8 {
-            return true;
-        }
-        i += 1;
-    }
-    false
-}
-
-const WORDS: [Habit; 3] = [Habit::Lingering, Habit::Repeating, Habit::Tail];
-
-/// The text fields of a habit, each with its number among the columns of its kind, words or plain texts.
-const fn text_fields<const N: usize>(habit: Habit) -> [(Field, usize); N] {
-    let kind: &[Habit] = if habit as u8 == Habit::Plain as u8 { &[Habit::Plain] } else { &WORDS };
-    let mut fields = [(Field::ALL[0], 0); N];
-    let (mut n, mut column, mut i) = (0, 0, 0);
+const fn text_fields<const N: usize>(repeating: bool) -> [Field; N] {
+    let mut fields = [Field::ALL[0]; N];
+    let (mut n, mut i) = (0, 0);
     while i < Field::COUNT {
-        let field = Field::ALL[i];
-        if is_text_of(field, &[habit]) {
-            fields[n] = (field, column);
+        if is_text(Field::ALL[i], repeating) {
+            fields[n] = Field::ALL[i];
             n += 1;
         }
-        column += is_text_of(field, kind) as usize;
         i += 1;
     }
     fields
 }
 
-const LINGERING: [(Field, usize); 2] = text_fields(Habit::Lingering);
-const REPEATING: [(Field, usize); count(&[Habit::Repeating])] = text_fields(Habit::Repeating);
-const TAIL: [(Field, usize); count(&[Habit::Tail])] = text_fields(Habit::Tail);
-const PLAIN: [(Field, usize); count(&[Habit::Plain])] = text_fields(Habit::Plain);
+const fn column_of(field: Field, fields: &[Field]) -> usize {
+    let mut i = 0;
+    while fields[i] as usize != field as usize {
+        i += 1;
+    }
+    i
+}
 
-/// Columns of repeating text: those of fields, then quirks, log bucket and log key.
-const WORD_COLUMNS: usize = count(&WORDS) + 3;
-const OWNER_WORDS: usize = column_of(Field::BucketOwner, &LINGERING);
-const BUCKET_WORDS: usize = column_of(Field::Bucket, &LINGERING);
+/// Columns of repeating text: those of fields, then quirks, log bucket and log key. Of the fields, owner and bucket are
+/// mostly those of the record before, those of the tail are looked up together, and those between them one by one.
+const WORD_COLUMNS: usize = WORD_FIELDS.len() + 3;
+const OWNER_WORDS: usize = column_of(Field::BucketOwner, &WORD_FIELDS);
+const BUCKET_WORDS: usize = column_of(Field::Bucket, &WORD_FIELDS);
+const MIDDLE_WORDS: Range<usize> = BUCKET_WORDS + 1..TAIL_WORDS.start;
+const TAIL_WORDS: Range<usize> = column_of(Field::SignatureVersion, &WORD_FIELDS)..WORD_FIELDS.len();
 const QUIRK_WORDS: usize = WORD_COLUMNS - 3;
 const LOG_BUCKET_WORDS: usize = WORD_COLUMNS - 2;
 const LOG_KEY_WORDS: usize = WORD_COLUMNS - 1;
 
-const fn column_of(field: Field, fields: &[(Field, usize)]) -> usize {
-    let mut i = 0;
-    while fields[i].0 as usize != field as usize {
-        i += 1;
-    }
-    fields[i].1
-}
-
 /// Columns of other text: those of fields, then the logged key and unknown fields.
-const PLAIN_COLUMNS: usize = count(&[Habit::Plain]) + 2;
-const KEY_TEXTS: usize = column_of(Field::Key, &PLAIN);
+const PLAIN_COLUMNS: usize = PLAIN_FIELDS.len() + 2;
+const KEY_TEXTS: usize = column_of(Field::Key, &PLAIN_FIELDS);
 const KEY_LOGGED_TEXTS: usize = PLAIN_COLUMNS - 2;
 const EXTRA_TEXTS: usize = PLAIN_COLUMNS - 1;
 
@@ -170,8 +137,8 @@ pub struct Rows<'b, 'c> {
 /// The words of a tail.
 #[derive(Debug, Clone, Copy)]
 struct TailWords {
-    /// Their numbers, in the order of [`TAIL`].
-    numbers: [u32; TAIL.len()],
+    /// Their numbers, in the order of the fields.
+    numbers: [u32; TAIL_WORDS.end - TAIL_WORDS.start],
     /// Which of the fields are there.
     present: u64,
 }
@@ -298,14 +265,13 @@ impl Rows<'_, '_> {
         let mut present = tail.present;
         let mut has = |column: usize, is_there: bool| present |= u64::from(is_there) << column;
         let mut numbers = [0; WORD_COLUMNS];
-        for ((_, column), number) in TAIL.into_iter().zip(tail.numbers) {
-            numbers[column] = number;
-        }
+        numbers[TAIL_WORDS].copy_from_slice(&tail.numbers);
         let owner = record.get(Field::BucketOwner);
         let owner = owner.map(|text| words[OWNER_WORDS].of_lingering(chunk, text, utf8));
         numbers[OWNER_WORDS] = owner.unwrap_or(0);
         numbers[BUCKET_WORDS] = bucket.unwrap_or(0);
-        for (field, column) in REPEATING {
+        for column in MIDDLE_WORDS {
+            let field = WORD_FIELDS[column];
             let text = record.get(field);
             has(field as usize, text.is_some());
             numbers[column] = text.map_or(0, |text| words[column].of(chunk, text, utf8));
@@ -314,7 +280,7 @@ impl Rows<'_, '_> {
         numbers[LOG_BUCKET_WORDS] = from.log_bucket.unwrap_or(0);
         numbers[LOG_KEY_WORDS] = from.log_key;
         let mut is_decoded = false;
-        for (field, column) in PLAIN {
+        for (column, field) in PLAIN_FIELDS.into_iter().enumerate() {
             let text = record.get(field);
             has(field as usize, text.is_some());
             let Some(text) = text else { continue };
@@ -380,9 +346,10 @@ impl Batcher {
     /// Looks up the words of a tail, and remembers them when it has a number.
     #[inline(never)]
     fn tail_words(&mut self, chunk: &[u8], record: &Record<'_>, utf8: bool) -> TailWords {
-        let mut numbers = [0; TAIL.len()];
+        let mut numbers = [0; TAIL_WORDS.end - TAIL_WORDS.start];
         let mut present = 0;
-        for ((field, column), number) in TAIL.into_iter().zip(&mut numbers) {
+        for (column, number) in TAIL_WORDS.zip(&mut numbers) {
+            let field = WORD_FIELDS[column];
             if let Some(text) = record.get(field) {
                 present |= 1 << field as usize;
                 *number = self.words[column].of(chunk, text, utf8);
