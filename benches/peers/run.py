@@ -19,6 +19,7 @@ import os
 import shutil
 import statistics
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
@@ -53,12 +54,16 @@ class Result:
     answers: list[Answer] = field(default_factory=list)
     bytes_on_disk: int = 0
     misread: Optional[int] = None  # None when there is no table to audit
-    field_bytes: Optional[int] = None  # of the 27 fields alone; None when there is no table to audit
+    column_bytes: Optional[dict[str, int]] = None  # on disk; None when there is no table to audit
     startup_seconds: Optional[float] = None
     version: str = "version unknown"
 
     def median_seconds(self) -> float:
         return statistics.median(run.seconds for run in self.runs)
+
+    def bytes_of(self, columns: Iterable[str]) -> Optional[int]:
+        """What these columns take of the disk; None when there is no table."""
+        return None if self.column_bytes is None else sum(self.column_bytes[name] for name in columns)
 
     def lost(self, lines: int) -> Optional[int]:
         """Lines that are neither in the table nor kept aside."""
@@ -77,7 +82,7 @@ def run_once(result: Result, job: Job, audit: bool) -> None:
     if audit:
         glob = result.peer.parquet(job)
         if glob is not None:
-            result.misread, result.field_bytes = audited(result.peer, job, glob, answer)
+            result.misread, result.column_bytes = audited(result.peer, job, glob, answer)
     else:
         if answer.rows != result.answers[-1].rows:
             raise Trouble(f"{result.peer.name}: {answer.rows} rows now, {result.answers[-1].rows} before")
@@ -87,9 +92,9 @@ def run_once(result: Result, job: Job, audit: bool) -> None:
     shutil.rmtree(job.out)
 
 
-def audited(peer: Peer, job: Job, glob: str, answer: Answer) -> tuple[int, int]:
-    """Checks that the table is the one that was asked for; returns the number of misread rows, and the bytes of the
-    27 fields."""
+def audited(peer: Peer, job: Job, glob: str, answer: Answer) -> tuple[int, dict[str, int]]:
+    """Checks that the table is the one that was asked for; returns the number of misread rows, and the bytes of
+    each column."""
     command = [str(job.python), str(HERE / "audit.py"), glob, *(["--text"] if peer.text_columns else [])]
     found = json.loads(measure(command, job.out.parent / f"{peer.name}-audit").stdout)
     if found["rows"] != answer.rows:
@@ -100,7 +105,7 @@ def audited(peer: Peer, job: Job, glob: str, answer: Answer) -> tuple[int, int]:
         actual = found["columns"].get(name)
         if actual != sql_type:
             raise Trouble(f"{peer.name}: column {name} is {actual}, not {sql_type}: no fair comparison")
-    return found["misread"], found["field_bytes"]
+    return found["misread"], found["column_bytes"]
 
 
 def start_up(result: Result, job: Job, log: Path) -> None:
@@ -186,7 +191,7 @@ def table(results: list[Result], skipped: dict[str, str], size: int, lines: int,
             f"{statistics.median(run.cpu_seconds for run in result.runs):.2f}",
             megabytes(max(run.peak_rss_bytes for run in result.runs)),
             megabytes(result.bytes_on_disk),
-            "no table" if result.field_bytes is None else megabytes(result.field_bytes),
+            "no table" if result.column_bytes is None else megabytes(result.bytes_of(FIELDS)),
             "no table" if result.misread is None else f"{last.rows:,}",
             f"{last.kept_aside:,}",
             "?" if lost is None else f"{lost:,}",
@@ -200,6 +205,8 @@ def table(results: list[Result], skipped: dict[str, str], size: int, lines: int,
         disk_ratio = bytes_ratio(result, first)
         if disk_ratio is not None:
             ratio += f", {disk_ratio:.2f} times the bytes on disk"
+            shared, shared_ratio = shared_columns(result, first)
+            ratio += f" ({shared_ratio:.3f} times those of the {shared} columns that both have)"
         rows.append(f"- **{result.peer.name} / {first.peer.name}**: {ratio}.")
     for result in results:
         note = f"- `{result.peer.name}` ({result.version}): {result.peer.what}."
@@ -232,6 +239,12 @@ def bytes_ratio(result: Result, first: Result) -> Optional[float]:
     return result.bytes_on_disk / first.bytes_on_disk
 
 
+def shared_columns(result: Result, first: Result) -> tuple[int, float]:
+    """How many columns both tables have, and how much of the disk they need beside those of `first`."""
+    shared = result.column_bytes.keys() & first.column_bytes.keys()
+    return len(shared), result.bytes_of(shared) / first.bytes_of(shared)
+
+
 def as_json(results: list[Result], context: dict) -> dict:
     """The same figures for a machine. Seconds, bytes and counts; `runs` in the order they were made."""
     first = results[0]
@@ -251,7 +264,8 @@ def as_json(results: list[Result], context: dict) -> dict:
                 "peak_rss_bytes": [run.peak_rss_bytes for run in result.runs],
                 "startup_seconds": result.startup_seconds,
                 "bytes_on_disk": result.bytes_on_disk,
-                "field_bytes": result.field_bytes,
+                "field_bytes": result.bytes_of(FIELDS),
+                "column_bytes": result.column_bytes,
                 "rows": last.rows,
                 "kept_aside": last.kept_aside,
                 "lost": result.lost(context["input"]["lines"]),
