@@ -283,7 +283,8 @@ impl<'a> Job<'a> {
         if summary.known_objects == 0 && !may_be_empty {
             return Err(Error::new(ErrorKind::NotFound, "there is no log object in the source")
                 .with_context("source", place)
-                .with_context("files skipped", summary.skipped_files.to_string()));
+                .with_context("files skipped", summary.skipped_files.to_string())
+                .with_hint("name the folder or prefix that S3 delivers the logs to, or a copy of it"));
         }
         if !self.is_watching() {
             self.ui.note(&Note::NothingNew);

@@ -107,6 +107,16 @@ fn a_dry_run_writes_nothing() {
 }
 
 #[test]
+fn a_source_without_log_objects_is_refused_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let [source, lake] = ["logs", "lake"].map(|name| dir.path().join(name));
+    fs::create_dir(&source).unwrap();
+    let text = refusal(&["ingest", source.to_str().unwrap(), "--lake", lake.to_str().unwrap()]);
+    assert!(text.contains("there is no log object in the source") && text.contains(source.to_str().unwrap()));
+    assert!(text.contains("name the folder or prefix"), "{text}");
+}
+
+#[test]
 fn too_many_rejects_end_with_2_and_keep_everything() {
     let dir = tempfile::tempdir().unwrap();
     let lake = dir.path().join("lake");
