@@ -109,8 +109,16 @@ impl Columns {
     pub(super) fn finish(mut self, event_date: Option<i32>, words: &[ArrayRef]) -> Result<DateBatch> {
         self.values.extend(&self.rows);
         let schema = schema::batch_schema();
-        let Values { words: keys, ends, http_status, time, numbers, log_offset, record_bytes, present } =
-            self.values;
+        let Values {
+            words: keys,
+            ends,
+            mut http_status,
+            mut time,
+            numbers,
+            log_offset,
+            record_bytes,
+            present,
+        } = self.values;
         let rows = present.len();
         let all = present.iter().fold(u64::MAX, |all, row| all & row);
         let bits = transpose(&present);
@@ -134,7 +142,7 @@ impl Columns {
             // SAFETY: `Words` gave the numbers, so each that is no null is below the number of its values.
             Ok(Arc::new(unsafe { DictionaryArray::new_unchecked(keys, Arc::clone(values)) }))
         };
-        let (mut time, mut http_status, mut numbers) = (time, http_status, numbers.into_iter());
+        let mut numbers = numbers.into_iter();
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
         for field in Field::ALL {
             let column = field as usize;

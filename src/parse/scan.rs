@@ -3,7 +3,7 @@
 //! Everything here is a nom parser over one search; swapping that touches nothing else.
 
 use super::error::{Expected, Fault, PResult};
-use crate::record::bytes::{STEP, matches};
+use crate::record::bytes;
 
 /// Fields up to this length, which most are, are searched here, where the search is a few instructions among those of the
 /// grammar; the call of one that is made for long texts pays beyond.
@@ -12,18 +12,8 @@ const NEAR: usize = 128;
 /// Where the next `needle` is.
 #[inline(always)]
 fn find(needle: u8, i: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    while let Some(block) = i.get(at..).and_then(|rest| rest.first_chunk::<STEP>()) {
-        let found = matches(needle, block);
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize);
-        }
-        at += STEP;
-        if at >= NEAR {
-            return memchr::memchr(needle, &i[at..]).map(|more| at + more);
-        }
-    }
-    i[at..].iter().position(|byte| *byte == needle).map(|more| at + more)
+    let Some((near, far)) = i.split_at_checked(NEAR) else { return bytes::find(needle, i) };
+    bytes::find(needle, near).or_else(|| memchr::memchr(needle, far).map(|more| NEAR + more))
 }
 
 /// That byte and no other.
